@@ -1,0 +1,36 @@
+"""Places where a test may make a process stumble: `COMMONRY_FAILPOINTS="name=sleep:3,other=exit"`.
+
+Empty in production: a failpoint is then one look into an empty dictionary. `exit` ends the process as kill -9 would,
+`sleep:S` delays S seconds, `error` raises. A trailing `*1` fires once only.
+"""
+
+import asyncio
+import os
+
+
+def _parse(text: str) -> dict[str, list[str]]:
+    pairs = (part.partition("=") for part in text.split(",") if part)
+    return {name: action.split("*") for name, _, action in pairs}
+
+
+_set: dict[str, list[str]] = _parse(os.environ.get("COMMONRY_FAILPOINTS", ""))
+
+
+def arm(text: str) -> None:
+    """Replace what is set, for tests in this process. An empty text disarms all."""
+    _set.clear()
+    _set.update(_parse(text))
+
+
+async def failpoint(name: str) -> None:
+    """Stumble here if a test asked for it."""
+    if not _set or name not in _set:
+        return
+    action, *once = _set[name]
+    if once:
+        del _set[name]
+    if action == "exit":
+        os._exit(137)
+    if action == "error":
+        raise RuntimeError(f"failpoint {name}")
+    await asyncio.sleep(float(action.removeprefix("sleep:")))

@@ -1,0 +1,68 @@
+"""Migrations: Alembic with hand-written SQL, one tree per service.
+
+Runs under an advisory lock taken first, so that replicas starting together do not race; a lock that cannot be had quickly is tried
+again instead of queueing every query behind it. There is no `env.py`: this module is it, for every service.
+"""
+
+import re
+import time
+from importlib import resources
+from pathlib import Path
+
+import psycopg
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+LOCK = 0x636F6D6D6F6E7279  # "commonry"
+ATTEMPTS = 5
+
+
+def baseline(version: int) -> str:
+    """The SQL of kit's own tables, for a service's first migration. A published version never changes."""
+    return resources.files("commonry.kit").joinpath("sql", f"baseline_{version}.sql").read_text("utf-8")
+
+
+def head(folder: Path) -> str:
+    """The newest revision of a tree, read from its file names (`0002_photos.py` → `0002`): cheap at every start."""
+    return max(match[1] for f in folder.glob("*.py") if (match := re.match(r"(\d{4})_", f.name)))
+
+
+def current(url: str) -> str | None:
+    """The revision a database is at, or None when it is empty."""
+    with psycopg.connect(url, connect_timeout=5) as conn:
+        known = conn.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
+        row = conn.execute("SELECT version_num FROM alembic_version").fetchone() if known and known[0] else None
+        return row[0] if row else None
+
+
+def upgrade(url: str, folder: Path, revision: str = "head") -> None:
+    """Bring a database to `revision`. Safe to run from any number of processes at once."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _upgrade(url, folder, revision)
+        except OperationalError as e:
+            if attempt == ATTEMPTS or "lock timeout" not in str(e):
+                raise
+            time.sleep(attempt)
+
+
+def _upgrade(url: str, folder: Path, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    config.set_main_option("version_locations", str(folder))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    steps = lambda current, _: script._upgrade_revs(revision, current)  # noqa: E731, SLF001 why: alembic.command's own
+    with engine.connect() as conn, EnvironmentContext(config, script, fn=steps) as env:
+        conn.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
+        conn.execute(text("SET lock_timeout = '5s'"))
+        conn.commit()
+        env.configure(connection=conn, transaction_per_migration=True)
+        with env.begin_transaction():
+            env.run_migrations()
+        conn.commit()

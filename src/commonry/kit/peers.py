@@ -1,0 +1,166 @@
+"""Talking to another service, near (in this process) or far (over HTTP), without knowing which.
+
+A `Peer` carries bytes; a `Client` on top of it speaks structs and raises the other side's problems as our own. Every call has a
+timeout; a peer that cannot be reached or does not answer in time is `Unavailable`.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+
+from commonry.kit.auth import SERVICE_HEADER
+from commonry.kit.problems import Unavailable, from_answer
+from commonry.kit.telemetry import outgoing_ids
+
+T = TypeVar("T")
+TIMEOUT = 3.0
+"""Seconds one call may take unless its caller says otherwise."""
+
+
+class Answer(NamedTuple):
+    """What came back: status, headers (lower-case names), the whole body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Peer(Protocol):
+    """One service, wherever it runs."""
+
+    name: str
+
+    async def call(
+        self, method: str, path: str, *, query: str, body: bytes, headers: Mapping[str, str], timeout: float
+    ) -> Answer: ...
+
+
+class Near:
+    """A service in this process: its ASGI application is called directly."""
+
+    def __init__(self, name: str, app: Any) -> None:
+        self.name, self.app = name, app
+
+    async def call(
+        self, method: str, path: str, *, query: str, body: bytes, headers: Mapping[str, str], timeout: float
+    ) -> Answer:
+        """Run the application on a request made up here. Raises `Unavailable` after `timeout` seconds."""
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        try:
+            async with asyncio.timeout(timeout):
+                await self.app(_scope(method, path, query, headers), _receiver(body), send)
+        except TimeoutError as e:
+            raise Unavailable(f"{self.name} did not answer in time.") from e
+        names = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in sent[0]["headers"]}
+        return Answer(sent[0]["status"], names, b"".join(m.get("body", b"") for m in sent[1:]))
+
+
+def _scope(method: str, path: str, query: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": query.encode(),
+        "headers": [(k.lower().encode(), v.encode("latin-1", "replace")) for k, v in headers.items()],
+        "client": ("127.0.0.1", 0),
+        "server": ("near", 0),
+        "state": {},
+    }
+
+
+def _receiver(body: bytes) -> Any:
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive() -> Any:
+        with contextlib.suppress(StopIteration):
+            return next(messages)
+        await asyncio.Event().wait()
+
+    return receive
+
+
+class Far:
+    """A service in other processes: HTTP to its replicas in turn, the next one where a connection is refused."""
+
+    def __init__(self, name: str, urls: Sequence[str]) -> None:
+        self.name = name
+        self.urls = [u.rstrip("/") for u in urls]
+        self._turn = itertools.count()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def call(
+        self, method: str, path: str, *, query: str, body: bytes, headers: Mapping[str, str], timeout: float
+    ) -> Answer:
+        """Ask one replica. Raises `Unavailable` when none takes the connection or the answer is late or cut off."""
+        first = next(self._turn)
+        try:
+            async with asyncio.timeout(timeout):
+                for attempt in range(len(self.urls)):
+                    url = self.urls[(first + attempt) % len(self.urls)]
+                    with contextlib.suppress(aiohttp.ClientConnectorError):
+                        return await self._ask(method, f"{url}{path}" + (f"?{query}" if query else ""), body, headers)
+        except (aiohttp.ClientError, TimeoutError) as e:
+            raise Unavailable(f"{self.name} did not answer.") from e
+        raise Unavailable(f"{self.name} is away.")
+
+    async def _ask(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        session = self._open()
+        async with session.request(method, url, data=body or None, headers=headers, allow_redirects=False) as r:
+            return Answer(r.status, {k.lower(): v for k, v in r.headers.items()}, await r.read())
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, limit_per_host=64, keepalive_timeout=20)
+            limits = aiohttp.ClientTimeout(total=None, sock_connect=1.0)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=limits, auto_decompress=False)
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+
+class Client:
+    """The base of typed clients: one method a call, in the words of the service it speaks to."""
+
+    def __init__(self, peer: Peer, service_token: str) -> None:
+        self.peer, self._service_token = peer, service_token
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        answer: type[T],
+        body: Any = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        token: str | None = None,
+        key: str | None = None,
+        timeout: float = TIMEOUT,
+    ) -> T:
+        """One call as the service itself, or as a person when `token` is given. Raises the other side's problem."""
+        headers = outgoing_ids() | ({"content-type": "application/json"} if body is not None else {})
+        headers |= {"authorization": f"Bearer {token}"} if token else {SERVICE_HEADER: self._service_token}
+        headers |= {"idempotency-key": key} if key else {}
+        said = urlencode({k: v for k, v in (query or {}).items() if v is not None})
+        sent = msgspec.json.encode(body) if body is not None else b""
+        got = await self.peer.call(method, path, query=said, body=sent, headers=headers, timeout=timeout)
+        if got.status >= 400:
+            raise from_answer(got.status, got.body)
+        return msgspec.json.decode(got.body or b"null", type=answer)

@@ -1,0 +1,185 @@
+"""PostgreSQL as a child process: made, started, kept alive and stopped with the platform.
+
+The server ends when we end, however that happens, and a committed row outlives both. It listens on a Unix socket in a private
+folder only. One supervisor per folder, whichever machine user runs it.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import structlog
+from psycopg import sql
+
+from commonry.kit.postgres.cluster import environment, failure, last_words, make_cluster, write_settings
+from commonry.kit.postgres.leftovers import clear, end_leftovers
+from commonry.kit.postgres.place import Place, PostgresTrouble, in_words, lock, make_private, settle
+from commonry.kit.postgres.programs import find_programs
+
+__all__ = ["EmbeddedPostgres", "PostgresTrouble"]
+
+LONGEST_START = 600.0
+"""Seconds; replaying the log after a crash may take minutes on a slow disk."""
+LONGEST_PAUSE = 30.0
+STEADY = 60.0
+"""Seconds alive after which an end counts as the first again."""
+
+log = structlog.get_logger()
+
+
+class EmbeddedPostgres:
+    """The server in `folder`. `binaries` names the folder of PostgreSQL's programs; by default they are looked for."""
+
+    def __init__(self, folder: Path, *, binaries: Path | None = None) -> None:
+        self._folder, self._binaries = folder, binaries
+        self._place: Place | None = None
+        self._lock: int | None = None
+        self._keeper: threading.Thread | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._turn = threading.Lock()
+        self._ready, self._stopping = threading.Event(), threading.Event()
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's, while it runs."""
+        return self._server.pid if self._server and self._server.returncode is None else None
+
+    def url(self, database: str) -> str:
+        """How to connect, as the role of the same name. Known once started."""
+        if self._place is None:
+            raise PostgresTrouble("The embedded PostgreSQL has no URL before it is started.")
+        name, host = quote(database, safe=""), quote(str(self._place.sockets), safe="")
+        return f"postgresql://{name}@/{name}?host={host}&port=5432"
+
+    def start(self) -> None:
+        """Return when the server accepts connections, after making it if it is new. Raises `PostgresTrouble`."""
+        if self._keeper is not None:
+            return
+        try:
+            self._start()
+        except BaseException as error:
+            self.stop()
+            if isinstance(error, OSError):
+                raise PostgresTrouble(in_words(error, self._folder)) from error
+            raise
+
+    def _start(self) -> None:
+        self._place = place = settle(self._folder)
+        self._lock = lock(place.folder)
+        make_private(place.sockets, place.account)
+        make_private(place.log, place.account)
+        programs, version = find_programs(place, self._binaries)
+        make_cluster(place, programs, version)
+        write_settings(place, programs, version)
+        self._ready.clear()
+        self._stopping.clear()
+        clear(place)
+        self._keeper = threading.Thread(target=self._keep, args=(place, programs), name="postgres", daemon=True)
+        self._keeper.start()
+        self._await_ready(place, self._keeper)
+
+    def _await_ready(self, place: Place, keeper: threading.Thread) -> None:
+        deadline = time.monotonic() + LONGEST_START
+        while not (_says_ready(place) and self._answers()):
+            if not keeper.is_alive():
+                raise PostgresTrouble(failure(place, last_words(place)))
+            if time.monotonic() > deadline:
+                raise PostgresTrouble(f"PostgreSQL in {place.folder} was not ready in {LONGEST_START:.0f} s: see {place.log}.")
+            time.sleep(0.002)
+        self._ready.set()
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _keep(self, place: Place, programs: Path) -> None:
+        """Start the server, and again whenever it ends unasked. This thread lives as long as the server does, because the
+        kernel tells a child of its parent's death when the thread that forked it ends."""
+        failures = 0
+        while True:
+            born = time.monotonic()
+            try:
+                ended = self._run(place, programs)
+            except (OSError, PostgresTrouble) as error:
+                ended = str(error)
+            if self._stopping.is_set() or not self._ready.is_set():
+                return
+            failures = 1 if time.monotonic() - born > STEADY else failures + 1
+            pause = min(0.05 * 2**failures, LONGEST_PAUSE)
+            log.error("postgres_ended", how=ended, restart_in=pause)
+            self._stopping.wait(pause)
+
+    def _run(self, place: Place, programs: Path) -> str:
+        """One life of the server; how it ended."""
+        with self._turn:
+            if self._stopping.is_set():
+                return "not started"
+            clear(place)
+            self._server = _launch(place, programs)
+        return f"status {self._server.wait()}"
+
+    def stop(self) -> None:
+        """Fast shutdown: sessions end, what was committed stays. Returns when no process of the server is left."""
+        with self._turn:
+            self._stopping.set()
+        for number, patience in ((signal.SIGINT, 60.0), (signal.SIGQUIT, 15.0), (signal.SIGKILL, None)):
+            if self._keeper and self._keeper.is_alive():
+                self._signal(number)
+                self._keeper.join(patience)
+        self._keeper = None
+        if self._lock is not None and self._place is not None:
+            end_leftovers(self._place)
+            if self._place.sockets.parent != self._place.folder:
+                with suppress(OSError):
+                    self._place.sockets.rmdir()
+            os.close(self._lock)
+            self._lock = None
+
+    def _signal(self, number: int) -> None:
+        if self._server is not None:
+            self._server.send_signal(number)
+
+    def create_databases(self, names: Sequence[str]) -> None:
+        """A role and a database of its own for each name, unless they are there. Other roles cannot connect to it."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
+            databases = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
+            for name in names:
+                it = sql.Identifier(name)
+                if name not in roles:
+                    connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(it))
+                if name not in databases:
+                    connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(it, it))
+                connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(it))
+
+
+def _launch(place: Place, programs: Path) -> subprocess.Popen[bytes]:
+    here = place.named_by_server(place.cluster)
+    settings = ["-c", f"config_file={here}/../postgresql.conf", "-c", f"cluster_name={place.mark}"]
+    command = [str(programs / "postgres"), "-D", here, *settings]
+    with open(place.log / "start.log", "wb") as output:  # no pipe, which would have to be drained
+        return subprocess.Popen(
+            place.command(place.cluster, signal.SIGINT, command),
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C in our terminal is for us: the platform still wants its database to shut down
+        )
+
+
+def _says_ready(place: Place) -> bool:
+    """Whether trying to connect is worth it; each try before would be a FATAL in the server's log."""
+    with suppress(OSError):
+        return (place.cluster / "postmaster.pid").read_bytes().rstrip().endswith(b"\nready")
+    return False

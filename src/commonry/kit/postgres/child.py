@@ -1,0 +1,29 @@
+"""Becomes a PostgreSQL program that ends when its parent does: `child.py PARENT UID GID SIGNAL FOLDER PROGRAM ARGUMENT…`.
+
+Run by a bare interpreter between fork and exec. Code of ours in a forked copy of a process with threads could deadlock; here it
+is alone, and the pid stays the same. Not to be imported.
+"""
+
+import ctypes
+import os
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def become(parent: int, uid: int, gid: int, signal: int, folder: str, command: list[str]) -> None:
+    os.umask(0o077)
+    os.chdir(folder)  # while still root: the account we become may not be allowed through the folders above
+    if uid != os.getuid():
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+    if sys.platform == "linux":  # after setuid, which clears it; exec keeps it
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal)
+    if os.getppid() != parent:  # it died before we asked to be told
+        sys.exit("parent is gone")
+    os.execv(command[0], command)  # noqa: S606 why: no shell is the point
+
+
+if __name__ == "__main__":
+    become(*map(int, sys.argv[1:5]), sys.argv[5], sys.argv[6:])

@@ -1,0 +1,143 @@
+"""Makes the cluster (the data folder proper) and writes the server's settings.
+
+Durability is never traded: fsync, full pages and synchronous commit stay on. Memory is: the whole server is to need a few dozen
+MB beside the platform.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from commonry.kit.postgres.place import Place, PostgresTrouble, disk_full, make_private
+
+SETTINGS = {
+    "listen_addresses": "",  # the socket only
+    "port": 5432,  # names the socket; said here because PGPORT would be heeded
+    "unix_socket_permissions": "0700",
+    "max_connections": 60,
+    "shared_buffers": "32MB",
+    "huge_pages": "off",
+    "work_mem": "4MB",
+    "maintenance_work_mem": "32MB",
+    "autovacuum_work_mem": "16MB",
+    "autovacuum_max_workers": 2,
+    "max_worker_processes": 4,
+    "max_parallel_workers_per_gather": 0,  # the machine is small and the queries are short
+    "max_logical_replication_workers": 0,  # one process less
+    "effective_cache_size": "256MB",
+    "random_page_cost": 1.1,
+    "jit": "off",
+    "wal_level": "replica",  # for pg_basebackup
+    "max_wal_senders": 3,
+    "min_wal_size": "32MB",
+    "max_wal_size": "512MB",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "idle_in_transaction_session_timeout": "60s",
+    "TimeZone": "UTC",
+    "log_timezone": "UTC",
+    "lc_messages": "C",  # `last_words` reads them
+    "logging_collector": "on",  # 80 kB, and it rotates
+    "log_directory": "../log",
+    "log_filename": "postgresql-%a.log",  # a week of them
+    "log_rotation_age": "1d",
+    "log_rotation_size": 0,
+    "log_truncate_on_rotation": "on",
+    "log_line_prefix": "%m [%p] %q%u@%d ",
+    "log_error_verbosity": "terse",  # the DETAIL of a unique violation would hold people's e-mail addresses
+    "log_checkpoints": "off",
+}
+HEADER = "# Written by Commonry at every start. To change one: ALTER SYSTEM SET …, which wins over this file."
+ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # nothing else: no PGDATA, no secret of the platform's
+
+
+def environment() -> dict[str, str]:
+    """What the server's programs see. LC_ALL also keeps macOS from starting threads in the postmaster."""
+    return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ} | {"LC_ALL": "C", "TZ": "UTC"}
+
+
+def make_cluster(place: Place, programs: Path, version: int) -> None:
+    """Make the cluster unless there is one: aside, then renamed, so that a kill in between leaves no half of one."""
+    for half in place.folder.glob("cluster.new-*"):
+        shutil.rmtree(half, ignore_errors=True)
+    if (place.cluster / "PG_VERSION").exists():
+        return
+    new = Path(tempfile.mkdtemp(prefix="cluster.new-", dir=place.folder))
+    try:
+        make_private(new, place.account)
+        _initdb(place, new, programs, version)
+        new.rename(place.cluster)
+        _sync(place.folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _initdb(place: Place, new: Path, programs: Path, version: int) -> None:
+    """Run initdb, which itself works without fsync and syncs everything once at its end."""
+    command = [
+        *(str(programs / "initdb"), "-D", place.named_by_server(new), "--username=postgres", "--encoding=UTF8"),
+        *("--data-checksums", "--no-instructions"),
+        # Trust is right: whoever gets to the socket has passed its folder, which only root and the server's account can
+        # enter, and that account could read the data anyway. There is no other way in.
+        *("--auth-local=trust", "--auth-host=reject"),
+        # The builtin provider sorts the same on every system for ever; libc's order changes with upgrades.
+        *(["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if version >= 17 else ["--locale=C.UTF-8"]),
+    ]
+    done = subprocess.run(
+        place.command(new, signal.SIGKILL, command),
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        start_new_session=True,
+    )
+    if done.returncode != 0:
+        raise PostgresTrouble(failure(place, (done.stdout + done.stderr).decode(errors="replace")))
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_settings(place: Place, programs: Path, version: int) -> None:
+    """Write postgresql.conf beside the cluster, where the server can read but, if we are root, not write it."""
+    quoted = str(place.sockets).replace('"', '""')
+    extra: dict[str, str | int | float] = {"unix_socket_directories": f'"{quoted}"'}
+    if version >= 18:
+        extra["io_method"] = "sync"  # no worker processes
+    if any(programs.parent.glob("lib/pg_stat_statements.*")):  # 1 MB, CPU not measurable; not part of every installation
+        extra["shared_preload_libraries"] = "pg_stat_statements"
+    lines = [HEADER, *(f"{name} = {_literal(value)}" for name, value in (SETTINGS | extra).items()), ""]
+    new = place.folder / "postgresql.conf.new"
+    new.unlink(missing_ok=True)
+    new.write_text("\n".join(lines))
+    new.chmod(0o644)
+    new.replace(place.folder / "postgresql.conf")
+
+
+def _literal(value: str | float) -> str:
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def failure(place: Place, said: str) -> str:
+    """Why PostgreSQL did not start, from what it printed."""
+    if "No space left on device" in said:
+        return disk_full(place.folder)
+    reasons = re.findall(r"(?:FATAL|PANIC|[Ee]rror): +(.+)", said) or said.strip().splitlines() or ["it said nothing"]
+    return f"PostgreSQL did not start in {place.folder}: {reasons[-1].rstrip('.')} (more in {place.log})."
+
+
+def last_words(place: Place) -> str:
+    """The end of what the server printed: to standard error until its log is open, then to its log."""
+    newest = max(place.log.glob("postgresql-*.log"), key=lambda f: f.stat().st_mtime, default=None)
+    files = [file for file in (newest, place.log / "start.log") if file and file.exists()]
+    return "\n".join(file.read_text(errors="replace")[-8000:] for file in files)
