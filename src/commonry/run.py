@@ -1,14 +1,14 @@
 """The composition root: which services run here, which are elsewhere, and what each is given.
 
-`SERVICES` is the deployment diagram. A service named in `here` is built and called in this process; any other is reached at
-the URLs in the settings. Nothing else in the project knows the difference.
+`SERVICES` is the deployment diagram. A service named in `here` is built and called in this process; any other is
+reached at the URLs in the settings. Nothing else in the project knows the difference.
 """
 
 import asyncio
 import contextlib
 import importlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def locate(settings: Settings, here: Sequence[str]) -> dict[str, Near | Far]:
 @asynccontextmanager
 async def running(
     settings: Settings, here: Sequence[str] = tuple(SERVICES), cache: Cache | None = None
-) -> AsyncIterator[tuple[dict[str, Service], dict[str, Near | Far], Surroundings]]:
+) -> AsyncGenerator[tuple[dict[str, Service], dict[str, Near | Far], Surroundings]]:
     """Build the services named in `here`, open their databases and keep their loops running until the end."""
     token = settings.service_token or secrets.token_urlsafe(32)
     located = locate(settings, here)
@@ -88,16 +88,14 @@ def _no_database() -> Database:
 
 
 async def _opened(stack: AsyncExitStack, settings: Settings, name: str) -> Database:
-    db = Database(
-        settings.database(name), name=name, size=settings.database_pool, prepare=settings.database_prepare
-    )
+    db = Database(settings.database(name), name=name, size=settings.database_pool, prepare=settings.database_prepare)
     await db.open()
     stack.push_async_callback(db.close)
     return db
 
 
 @asynccontextmanager
-async def _kept_running(loops: Sequence[Any]) -> AsyncIterator[None]:
+async def _kept_running(loops: Sequence[Any]) -> AsyncGenerator[None]:
     tasks = [asyncio.create_task(loop()) for loop in loops]
     try:
         yield

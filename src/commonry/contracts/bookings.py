@@ -87,6 +87,13 @@ class Why(Body, kw_only=True):
     note: Note = ""
 
 
+class Decision(Body, kw_only=True):
+    """POST …/resolve, by a manager: how much of the deposit the owner gets (null: nothing, all is released)."""
+
+    from_deposit: Money | None = None
+    note: Note = ""
+
+
 class Booking(Message, rename={"from_": "from"}, kw_only=True):
     """The agreement between a borrower and an owner around one reservation."""
 

@@ -185,7 +185,9 @@ class Blackout(Message, rename={"from_": "from"}, kw_only=True):
 
 
 class RowMistake(Message, kw_only=True):
-    """Something wrong in a row of an import: the row's number in the file (the heading is row 1), the column, what to do."""
+    """Something wrong in a row of an import: the row's number in the file (the heading is row 1), the column, what to
+    do.
+    """
 
     row: int
     at: str
@@ -254,7 +256,9 @@ class Move(Message, kw_only=True):
 
 
 class InUse(Message, kw_only=True):
-    """The thing was handed over at `since`; earlier than the reserved start, the claim is widened if the calendar allows."""
+    """The thing was handed over at `since`; earlier than the reserved start, the claim is widened if the calendar
+    allows.
+    """
 
     since: Instant
 
@@ -273,7 +277,7 @@ class Inventory(Client):
         return await self.ask("GET", f"/internal/items/{item}/terms", Terms)
 
     async def hold(self, booking: UUID, hold: Hold) -> Reservation:
-        """Idempotent under the booking's id. Raises ItemTaken, NotOffered, NotFound, ReservationReleased (tombstone)."""
+        """Idempotent under the booking's id. Raises ItemTaken, NotOffered, NotFound, ReservationReleased."""
         return await self.ask("PUT", f"/internal/reservations/{booking}", Reservation, hold)
 
     async def confirm(self, booking: UUID) -> Reservation:

@@ -94,14 +94,16 @@ class Payments(Client):
         """Raises PaymentDeclined, PaymentClosed (tombstone), Unavailable (the provider may or may not have done it)."""
         return await self.ask("PUT", f"/internal/payments/{booking}/{purpose}", Payment, order, timeout=timeout)
 
-    async def capture(self, booking: UUID, purpose: Purpose, amount: Money | None = None, timeout: float = 3.0) -> Payment:
+    async def capture(
+        self, booking: UUID, purpose: Purpose, amount: Money | None = None, timeout: float = 3.0
+    ) -> Payment:
         """Raises PaymentDeclined when the provider refuses, PaymentClosed, PaymentTooMuch, NotFound."""
         path = f"/internal/payments/{booking}/{purpose}/capture"
         return await self.ask("POST", path, Payment, Take(amount=amount), timeout=timeout)
 
-    async def void(self, booking: UUID, purpose: Purpose) -> None:
+    async def void(self, booking: UUID, purpose: Purpose) -> Payment:
         """Let go of what is authorised; leaves a tombstone even if nothing was. What is captured stays: refund it."""
-        await self.ask("POST", f"/internal/payments/{booking}/{purpose}/void", type(None))
+        return await self.ask("POST", f"/internal/payments/{booking}/{purpose}/void", Payment)
 
     async def refund(self, booking: UUID, purpose: Purpose, amount: Money, reason: str) -> Payment:
         """Once per reason. Raises PaymentTooMuch beyond what was captured."""

@@ -1,6 +1,10 @@
-"""What can be refused, in the domain's words. The docstring's first line is what people read; `docs/reference/problems.md` lists all."""
+"""What can be refused, in the domain's words. The docstring's first line is what people read;
+`docs/reference/problems.md` lists all.
+"""
 
 from commonry.kit.problems import Conflict, Problem
+from commonry.kit.problems import Mistake as Mistake  # noqa: PLC0414 why: for rules, which import nothing below contracts
+from commonry.kit.problems import NotValid as NotValid  # noqa: PLC0414
 
 
 class EmailTaken(Conflict):
@@ -58,7 +62,7 @@ class NotInThatState(Conflict):
 
 
 class TooEarly(Conflict):
-    """It is too early for this: `from` says when it becomes possible."""
+    """It is too early for this: `possible_from` says when it becomes possible."""
 
 
 class AlreadyReviewed(Conflict):

@@ -1,4 +1,6 @@
-"""Every setting of the platform: environment variable `COMMONRY_…` in capitals. `docs/reference/settings.md` lists the same."""
+"""Every setting of the platform: environment variable `COMMONRY_…` in capitals. `docs/reference/settings.md` lists
+the same.
+"""
 
 from typing import Annotated, Literal
 
@@ -12,37 +14,82 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Defaults are right for one community on one machine."""
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=1, le=65535, description="Port of the gateway, or of the one service being served.")] = 8000
-    data: Annotated[str, Meta(description="Folder of the embedded database and the secrets. Default: see `commonry up --help`.")] = ""
+    port: Annotated[
+        int,
+        Meta(ge=0, le=65535, description="Port of the gateway, or of the one service being served. 0: any free one."),
+    ] = 8000
+    data: Annotated[
+        str, Meta(description="Folder of the embedded database and the secrets. Default: see `commonry up --help`.")
+    ] = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="How much is logged.")] = "info"
-    workers: Annotated[bool, Meta(description="Whether this process also runs due sagas, deliveries and periodic jobs.")] = True
+    workers: Annotated[
+        bool, Meta(description="Whether this process also runs due sagas, deliveries and periodic jobs.")
+    ] = True
 
-    database_url: Annotated[str, Meta(description="PostgreSQL of all services, with `{service}` where the database's name goes. Empty: embedded.")] = ""
+    database_url: Annotated[
+        str,
+        Meta(
+            description="PostgreSQL of all services, with `{service}` where the database's name goes. Empty: embedded."
+        ),
+    ] = ""
     database_pool: Annotated[int, Meta(ge=1, le=200, description="Most connections of one service's process.")] = 8
-    database_prepare: Annotated[bool, Meta(description="Prepared statements; switch off behind PgBouncer in transaction mode.")] = True
+    database_prepare: Annotated[
+        bool, Meta(description="Prepared statements; switch off behind PgBouncer in transaction mode.")
+    ] = True
 
-    users_url: Annotated[str, Meta(description="Base URLs of the users service's replicas, comma-separated. Empty: in this process.")] = ""
+    users_url: Annotated[
+        str, Meta(description="Base URLs of the users service's replicas, comma-separated. Empty: in this process.")
+    ] = ""
     inventory_url: Annotated[str, Meta(description="The same for inventory.")] = ""
     bookings_url: Annotated[str, Meta(description="The same for bookings.")] = ""
     payments_url: Annotated[str, Meta(description="The same for payments.")] = ""
-    service_token: Annotated[str, Meta(description="The secret services show each other; the same in every process. Embedded: made at first start.")] = ""
+    service_token: Annotated[
+        str,
+        Meta(
+            description="The secret services show each other; the same in every process. Embedded: made at first start."
+        ),
+    ] = ""
+
+    max_body: Annotated[int, Meta(ge=1024, description="Largest request body the gateway takes, in bytes.")] = (
+        10 * 2**20
+    )
+    answer_seconds: Annotated[
+        float, Meta(gt=0, description="How long a service may take to begin its answer before the gateway says 503.")
+    ] = 30
 
     session_hours: Annotated[float, Meta(gt=0, le=24 * 365, description="How long a login lasts.")] = 24 * 14
     password_threads: Annotated[int, Meta(ge=1, le=64, description="Password hashes at a time.")] = 2
-    password_queue: Annotated[int, Meta(ge=1, le=10000, description="Logins that may wait for a hash before more are turned away (503).")] = 50
+    password_queue: Annotated[
+        int, Meta(ge=1, le=10000, description="Logins that may wait for a hash before more are turned away (503).")
+    ] = 50
 
-    hold_seconds: Annotated[int, Meta(ge=1, description="How long an instant booking may hold the item unconfirmed.")] = 120
+    hold_seconds: Annotated[
+        int, Meta(ge=1, description="How long an instant booking may hold the item unconfirmed.")
+    ] = 120
     answer_hours: Annotated[float, Meta(gt=0, description="How long an owner may take to answer a request.")] = 24
     quote_minutes: Annotated[float, Meta(gt=0, description="How long a quoted price holds.")] = 30
-    no_show_hours: Annotated[float, Meta(gt=0, description="How long after the start an owner waits before reporting a no-show.")] = 2
-    claim_hours: Annotated[float, Meta(ge=0, description="After a return, how long the owner may report damage before the deposit is released.")] = 48
-    late_grace_minutes: Annotated[float, Meta(ge=0, description="How late a return may be without counting as overdue.")] = 60
+    no_show_hours: Annotated[
+        float, Meta(gt=0, description="How long after the start an owner waits before reporting a no-show.")
+    ] = 2
+    claim_hours: Annotated[
+        float,
+        Meta(ge=0, description="After a return, how long the owner may report damage before the deposit is released."),
+    ] = 48
+    late_grace_minutes: Annotated[
+        float, Meta(ge=0, description="How late a return may be without counting as overdue.")
+    ] = 60
 
-    provider_seconds: Annotated[float, Meta(gt=0, description="How long the payment provider may take to answer.")] = 1.0
-    fee_percent: Annotated[int, Meta(ge=0, le=50, description="The platform's share of rental money, kept at payout.")] = 0
+    provider_seconds: Annotated[float, Meta(gt=0, description="How long the payment provider may take to answer.")] = (
+        1.0
+    )
+    fee_percent: Annotated[
+        int, Meta(ge=0, le=50, description="The platform's share of rental money, kept at payout.")
+    ] = 0
 
     currency: Annotated[str, Meta(description="Currency of imports and of the demo.")] = "EUR"
-    place: Annotated[str, Meta(description="The community's middle, `lat,lon,label`: where imported items without a place are.")] = "52.4934,13.4234,Kreuzberg, Berlin"
+    place: Annotated[
+        str, Meta(description="The community's middle, `lat,lon,label`: where imported items without a place are.")
+    ] = "52.4934,13.4234,Kreuzberg, Berlin"
     time_zone: Annotated[str, Meta(description="Time zone of items that name none.")] = "Europe/Berlin"
     failpoints: Annotated[str, Meta(description="For tests only: where to stumble (`kit/failpoints.py`).")] = ""
 

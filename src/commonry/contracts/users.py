@@ -13,6 +13,8 @@ from commonry.kit.peers import Client
 Password = Annotated[str, Meta(min_length=10, max_length=200, description="10 to 200 characters.")]
 Role = Literal["member", "manager"]
 MemberStatus = Literal["active", "suspended", "erased"]
+LONGEST_TOKEN = 4096
+"""Ours have 43 characters; a longer one belongs to nobody, which is an answer and not a mistake."""
 
 
 class Registration(Body, kw_only=True):
@@ -33,7 +35,7 @@ class Credentials(Body, kw_only=True):
 class TokenQuestion(Body, kw_only=True):
     """POST /auth/validate-token."""
 
-    token: Annotated[str, Meta(max_length=200)]
+    token: Annotated[str, Meta(max_length=LONGEST_TOKEN)]
 
 
 class Member(Message, kw_only=True):
@@ -95,11 +97,38 @@ class TokenAnswer(Message, omit_defaults=True, kw_only=True):
     expires_at: datetime | None = None
 
 
+class SessionRecord(Message, kw_only=True):
+    """A session as it is told to its member: when, never with which token."""
+
+    created_at: datetime
+    expires_at: datetime
+    ended: bool = False
+
+
+class FailedLogins(Message, kw_only=True):
+    """Failed logins in a row for one account, as far as they are still remembered."""
+
+    count: int
+    last_at: datetime
+    blocked_until: datetime
+
+
+class MemberExport(Message, kw_only=True):
+    """GET /members/me/export: everything the users service knows of a member, but for the password's hash."""
+
+    member: Member
+    password_set_at: datetime
+    sessions: list[SessionRecord]
+    failed_logins: FailedLogins | None = None
+
+
 class Users(Client):
     """The users service."""
 
     async def validate(self, token: str) -> Caller | None:
         """Who a token belongs to, None if to nobody."""
+        if len(token) > LONGEST_TOKEN:
+            return None
         a = await self.ask("POST", "/api/v1/auth/validate-token", TokenAnswer, TokenQuestion(token=token))
         if not a.active or a.member_id is None or a.expires_at is None:
             return None

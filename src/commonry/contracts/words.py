@@ -10,10 +10,23 @@ Title = Annotated[str, Meta(min_length=3, max_length=120, pattern=r"\S.*\S", des
 Text = Annotated[str, Meta(max_length=5000)]
 Note = Annotated[str, Meta(max_length=2000)]
 Label = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S", description="text of 1 to 200 characters")]
-Slug = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", description="words in small letters joined by hyphens")]
+Slug = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=60,
+        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$",
+        description="words in small letters joined by hyphens",
+    ),
+]
 Email = Annotated[
     str,
-    Meta(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00.]+$", description="an e-mail address", examples=["ada@example.org"]),
+    Meta(
+        max_length=254,
+        pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00.]+$",
+        description="an e-mail address",
+        examples=["ada@example.org"],
+    ),
 ]
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset, answered in UTC.")]
 Quantity = Annotated[int, Meta(ge=1, le=1000)]

@@ -1,7 +1,7 @@
 """Who is calling: a bearer token becomes a `Caller`, a service token opens internal routes.
 
-Tokens are looked up by their hash, so that no cache or log ever holds one. An answer is kept for at most a second in this process and
-dropped at once when a session ends here or in any process that shares the cache's channel.
+Tokens are looked up by their hash, so that no cache or log ever holds one. An answer is kept for at most a second in
+this process and dropped at once when a session ends here or in any process that shares the cache's channel.
 """
 
 import hashlib
@@ -78,6 +78,10 @@ class Door:
     def is_service(self, header: str | None) -> bool:
         """Whether this is another of our services. Compared in constant time."""
         return hmac.compare_digest((header or "").encode(), self._service_token.encode())
+
+    def secret_for(self, purpose: str) -> bytes:
+        """32 bytes, the same in every process of the platform, that do not give the service token away."""
+        return hmac.digest(self._service_token.encode(), purpose.encode(), "sha256")
 
     def _remember(self, key: str, caller: Caller | None) -> None:
         if len(self._known) > 10_000:

@@ -1,7 +1,7 @@
 """A cache that may forget at any time: one interface, in memory here, in a cluster elsewhere.
 
-A cache never fails a request: whoever implements `Cache` turns every fault into a miss. `publish` reaches all processes that share
-the cache, and this one; it is a hint to forget sooner, never the only way to learn something.
+A cache never fails a request: whoever implements `Cache` turns every fault into a miss. `publish` reaches all
+processes that share the cache, and this one; it is a hint to forget sooner, never the only way to learn something.
 """
 
 import time

@@ -5,7 +5,7 @@ no request header can reach it); `kit.db` tells the database through the setting
 `app_now()`. Leases never use it: they run on the database's real `now()`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ def pretended() -> datetime | None:
 
 
 @contextmanager
-def at(instant: datetime) -> Iterator[None]:
+def at(instant: datetime) -> Generator[None]:
     """Everything awaited inside sees `instant` as its present."""
     token = _pretended.set(instant.astimezone(UTC))
     try:

@@ -6,7 +6,7 @@ arguments. Connections are in autocommit: a lone read is one round trip, `tx()` 
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString, TypeVar
 from uuid import UUID
@@ -70,7 +70,7 @@ class Database:
         await self.pool.close(timeout=5)
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[Tx]:
+    async def read(self) -> AsyncGenerator[Tx]:
         """A connection for reads that need no common snapshot: each statement is its own transaction."""
         if clock.pretended() is not None:
             async with self.tx() as tx:
@@ -80,7 +80,7 @@ class Database:
             yield conn
 
     @asynccontextmanager
-    async def tx(self) -> AsyncIterator[Tx]:
+    async def tx(self) -> AsyncGenerator[Tx]:
         """A transaction: committed at the end, rolled back by any exception."""
         async with self._connection() as conn, conn.transaction():
             if instant := clock.pretended():
@@ -99,7 +99,7 @@ class Database:
             return await work(tx)
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Tx]:
+    async def _connection(self) -> AsyncGenerator[Tx]:
         try:
             async with self.pool.connection() as conn:
                 yield conn

@@ -1,9 +1,10 @@
 """Rows that are due: claimed by lease, moved on by fenced transitions, backed off when they fail.
 
-A table that takes part has the columns `id uuid`, `due timestamptz` (NULL at rest), `holder text`, `lease_until timestamptz`,
-`attempts integer`, `trouble text`. Whoever claims a row gets a fresh holder name; every later write to it states that name,
-so a slow holder that wakes after its lease was taken changes nothing. A row that keeps failing waits ever longer and
-shows in `stuck()`, in the metrics and in the status page; it is never a hot loop and never blocks the others.
+A table that takes part has the columns `id uuid`, `due timestamptz` (NULL at rest), `holder text`, `lease_until
+timestamptz`, `attempts integer`, `trouble text`. Whoever claims a row gets a fresh holder name; every later write to
+it states that name, so a slow holder that wakes after its lease was taken changes nothing. A row that keeps failing
+waits ever longer and shows in `stuck()`, in the metrics and in the status page; it is never a hot loop and never
+blocks the others.
 """
 
 import asyncio
@@ -116,7 +117,8 @@ _CLAIM = """
     RETURNING id, holder"""
 _BACK_OFF = """
     UPDATE {table} SET attempts = attempts + 1, trouble = %(trouble)s, holder = NULL, lease_until = NULL,
-        due = app_now() + make_interval(secs => least(power(2, least(attempts, 20)), %(longest)s) * (0.75 + random() / 2))
+        due = app_now() + make_interval(
+            secs => least(power(2, least(attempts, 20)), %(longest)s) * (0.75 + random() / 2))
     WHERE id = %(id)s AND holder = %(holder)s
     RETURNING attempts"""
 _STUCK = "SELECT count(id) FROM {table} WHERE attempts >= %(after)s AND due IS NOT NULL"

@@ -1,7 +1,8 @@
 """Idempotency keys: the same key and body gives the same answer, however often and however concurrent.
 
-The key's row is inserted in the same transaction as the effect, so both exist or neither does; a concurrent twin waits on
-the primary key until the first has committed, then replays its answer. Scope keeps one caller's keys apart from another's.
+The key's row is inserted in the same transaction as the effect, so both exist or neither does; a concurrent twin
+waits on the primary key until the first has committed, then replays its answer. Scope keeps one caller's keys apart
+from another's.
 """
 
 import hashlib
@@ -22,24 +23,33 @@ class Key(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """An answer given before: HTTP status, headers, body. `status` is None while the first call is still at work."""
+    """An answer given before: HTTP status, headers, body. While the first call is still at work `status` is None and
+    `headers` holds the `reference` it left, if any.
+    """
 
     status: int | None
     headers: dict[str, str] | None
     answer: bytes | None
 
 
-def fingerprint(method: str, path: str, body: bytes) -> bytes:
-    """A digest of a request, equal for equal requests."""
-    return hashlib.blake2b(b"\0".join((method.encode(), path.encode(), body)), digest_size=16).digest()
+def fingerprint(method: str, path: str, body: bytes, *, secret: bytes = b"") -> bytes:
+    """A digest of a request, equal for equal requests.
+
+    A body may hold a password, and a plain digest lets whoever reads the table try millions of them a second: `secret`
+    (at most 64 bytes, kept outside the database) takes that away.
+    """
+    said = b"\0".join((method.encode(), path.encode(), body))
+    return hashlib.blake2b(said, digest_size=16, key=secret).digest()
 
 
-async def claim(tx: Tx, key: Key) -> Kept | None:
+async def claim(tx: Tx, key: Key, reference: str | None = None) -> Kept | None:
     """None if the key is new (it is now ours in this transaction), else what was kept under it.
 
-    Raises `IdempotencyKeyReused` when the same key came with another request.
+    Work that outlasts this transaction leaves a `reference` to what it made, for whoever comes with the key before
+    the answer is kept. Raises `IdempotencyKeyReused` when the same key came with another request.
     """
-    mine = await run(tx, _CLAIM, key._asdict())
+    note = as_json({"reference": reference}) if reference else None
+    mine = await run(tx, _CLAIM, key._asdict() | {"note": note})
     return None if mine else await recall(tx, key)
 
 
@@ -65,7 +75,8 @@ async def forget_old(tx: Tx) -> int:
 
 
 _CLAIM = """
-    INSERT INTO idempotency_keys (scope, key, fingerprint) VALUES (%(scope)s, %(key)s, %(fingerprint)s)
+    INSERT INTO idempotency_keys (scope, key, fingerprint, headers)
+    VALUES (%(scope)s, %(key)s, %(fingerprint)s, %(note)s)
     ON CONFLICT DO NOTHING"""
 _RECALL = """
     SELECT fingerprint, status, headers, answer FROM idempotency_keys WHERE scope = %(scope)s AND key = %(key)s"""

@@ -1,13 +1,15 @@
 """Migrations: Alembic with hand-written SQL, one tree per service.
 
-Runs under an advisory lock taken first, so that replicas starting together do not race; a lock that cannot be had quickly is tried
-again instead of queueing every query behind it. There is no `env.py`: this module is it, for every service.
+Runs under an advisory lock taken first, so that replicas starting together do not race; a lock that cannot be had
+quickly is tried again instead of queueing every query behind it. There is no `env.py`: this module is it, for every
+service.
 """
 
 import re
 import time
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from alembic.config import Config
@@ -16,6 +18,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
+
+from commonry.kit.db import Database, value
+from commonry.kit.problems import Unavailable
 
 LOCK = 0x636F6D6D6F6E7279  # "commonry"
 ATTEMPTS = 5
@@ -39,11 +44,23 @@ def current(url: str) -> str | None:
         return row[0] if row else None
 
 
+async def is_current(db: Database, folder: Path) -> bool:
+    """Whether the database answers and is at the newest revision of `folder`. Newer is fine: that is an upgrade under way."""
+    try:
+        async with db.read() as tx:
+            known = await value(tx, "SELECT to_regclass('alembic_version') IS NOT NULL")
+            at = await value(tx, "SELECT max(version_num) FROM alembic_version") if known else None
+    except Unavailable:
+        return False
+    return at is not None and at >= head(folder)
+
+
 def upgrade(url: str, folder: Path, revision: str = "head") -> None:
     """Bring a database to `revision`. Safe to run from any number of processes at once."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _upgrade(url, folder, revision)
+            _upgrade(url, folder, revision)
+            return
         except OperationalError as e:
             if attempt == ATTEMPTS or "lock timeout" not in str(e):
                 raise
@@ -57,7 +74,11 @@ def _upgrade(url: str, folder: Path, revision: str) -> None:
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
-    steps = lambda current, _: script._upgrade_revs(revision, current)  # noqa: E731, SLF001 why: alembic.command's own
+
+    # What `alembic upgrade` itself does, without its command line and configuration file.
+    def steps(at: Any, _: Any) -> Any:
+        return script._upgrade_revs(revision, at)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
     with engine.connect() as conn, EnvironmentContext(config, script, fn=steps) as env:
         conn.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
         conn.execute(text("SET lock_timeout = '5s'"))

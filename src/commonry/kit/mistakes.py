@@ -1,7 +1,7 @@
 """All mistakes of a request, not just the first.
 
-Decoding stops at the first mistake, which is right for the good case and fast. Only when it failed is the body looked at again
-here, field by field, so that a form can show every message beside its field.
+Decoding stops at the first mistake, which is right for the good case and fast. Only when it failed is the body looked
+at again here, field by field, so that a form can show every message beside its field.
 """
 
 import re
@@ -13,6 +13,7 @@ import msgspec
 
 from commonry.kit.problems import Mistake
 
+NO_NUL = "may not contain the NUL character"
 _AT = re.compile(r" - at `\$\.?(.*)`$")
 
 
@@ -45,7 +46,9 @@ def _in_fields(value: dict[str, Any], struct: Any, at: str) -> Iterator[Mistake]
             yield Mistake(_below(at, name), "is required")
     if struct.__struct_config__.forbid_unknown_fields:
         known = ", ".join(fields)
-        yield from (Mistake(_below(at, name), f"is not known here; known are: {known}") for name in value.keys() - fields)
+        yield from (
+            Mistake(_below(at, name), f"is not known here; known are: {known}") for name in value.keys() - fields
+        )
 
 
 def _in_whole(value: Any, kind: Any, at: str) -> Iterator[Mistake]:
@@ -84,7 +87,7 @@ def _struct(kind: Any) -> Any:
 def with_nul(value: Any, at: str = "") -> Iterator[Mistake]:
     """Where a decoded value holds a NUL character, which PostgreSQL cannot keep."""
     if isinstance(value, str) and "\0" in value:
-        yield Mistake(at or "body", "may not contain the NUL character")
+        yield Mistake(at or "body", NO_NUL)
     elif isinstance(value, dict):
         for name, inner in value.items():  # pyright: ignore[reportUnknownVariableType]
             yield from with_nul(inner, _below(at, str(name)))  # pyright: ignore[reportUnknownArgumentType]

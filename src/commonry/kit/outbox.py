@@ -5,11 +5,19 @@ A row per event and receiver waits in `outbox` until the receiver has said yes. 
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from commonry.kit.db import Database, Tx, as_json, one, run
 from commonry.kit.due import Claim, Queue
 from commonry.kit.ids import new_id
+
+
+class Parcel(NamedTuple):
+    """An event on its way."""
+
+    receiver: str
+    topic: str
+    event: Any
 
 
 async def announce(tx: Tx, topic: str, event: Any, receivers: Sequence[str]) -> None:
@@ -30,10 +38,10 @@ def delivery(db: Database, send: Callable[[str, str, str, Any], Awaitable[None]]
 
     async def deliver(claim: Claim) -> None:
         async with db.read() as tx:
-            row = await one(tx, dict, _READ, claim._asdict())
-        if row is None:
+            parcel = await one(tx, Parcel, _READ, claim._asdict())
+        if parcel is None:
             return
-        await send(row["receiver"], row["topic"], str(claim.id), row["event"])
+        await send(parcel.receiver, parcel.topic, str(claim.id), parcel.event)
         async with db.tx() as tx:
             await run(tx, _DONE, claim._asdict())
 

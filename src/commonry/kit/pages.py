@@ -1,7 +1,7 @@
 """Lists in pages: keyset cursors, opaque and checked.
 
-A cursor is the sort values of the last row and a digest over them and the list's name, so that a cursor of another list, or an
-invented one, is refused with 422 instead of giving odd pages.
+A cursor is the sort values of the last row and a digest over them and the list's name, so that a cursor of another
+list, or an invented one, is refused with 422 instead of giving odd pages.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """Talking to another service, near (in this process) or far (over HTTP), without knowing which.
 
-A `Peer` carries bytes; a `Client` on top of it speaks structs and raises the other side's problems as our own. Every call has a
-timeout; a peer that cannot be reached or does not answer in time is `Unavailable`.
+A `Peer` carries bytes; a `Client` on top of it speaks structs and raises the other side's problems as our own. Every
+call has a timeout; a peer that cannot be reached or does not answer in time is `Unavailable`.
 """
 
 import asyncio
@@ -87,9 +87,9 @@ def _receiver(body: bytes) -> Any:
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> Any:
-        with contextlib.suppress(StopIteration):
-            return next(messages)
-        await asyncio.Event().wait()
+        if message := next(messages, None):
+            return message
+        return await asyncio.Event().wait()  # the caller stays connected: a disconnect never comes
 
     return receive
 

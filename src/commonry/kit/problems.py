@@ -1,7 +1,7 @@
 """Errors that keep their meaning across the wire: RFC 9457 problem documents, both ways.
 
-A problem is raised beside the SQL that found it, becomes a document at the service's edge, and is raised again, as the same
-class, by the typed client two services away. Its slug is its identity; its docstring is its documentation.
+A problem is raised beside the SQL that found it, becomes a document at the service's edge, and is raised again, as
+the same class, by the typed client two services away. Its slug is its identity; its docstring is its documentation.
 """
 
 import re
@@ -60,8 +60,8 @@ class NotValid(Problem):
 
     def __init__(self, *mistakes: Mistake, detail: str | None = None, **extra: Any) -> None:
         self.mistakes = mistakes
-        listed = [msgspec.to_builtins(m) for m in mistakes] or extra.pop("errors", [])
-        super().__init__(detail or _summary(listed), **{"errors": listed, **extra})
+        listed: list[Any] = extra.pop("errors", []) if not mistakes else [msgspec.to_builtins(m) for m in mistakes]
+        super().__init__(detail or _summary(listed), errors=listed, **extra)
 
 
 def _summary(listed: list[Any]) -> str:
@@ -154,15 +154,19 @@ class _Document(msgspec.Struct):
 def from_answer(status: int, body: bytes) -> Problem:
     """The problem in another service's answer, as its own class; an unknown one becomes the nearest general class."""
     try:
-        extra = msgspec.json.decode(body, type=dict[str, Any])
-        document = msgspec.convert(extra, _Document)
+        return from_document(msgspec.json.decode(body, type=dict[str, Any]))
     except (msgspec.DecodeError, msgspec.ValidationError):
         return _nearest(status)(f"The service answered {status}.")
-    made = Problem.known.get(document.type.rsplit("/", 1)[-1], _nearest(status))
-    kept = {k: v for k, v in extra.items() if k not in {"type", "title", "status", "detail", "retry_after"}}
+
+
+def from_document(document: dict[str, Any]) -> Problem:
+    """The problem that `document()` made this of. Raises `msgspec.ValidationError` for something else."""
+    said = msgspec.convert(document, _Document)
+    made = Problem.known.get(said.type.rsplit("/", 1)[-1], _nearest(said.status))
+    kept = {k: v for k, v in document.items() if k not in {"type", "title", "status", "detail", "retry_after"}}
     if made is NotValid:
-        return NotValid(detail=document.detail, **kept)
-    return made(document.detail, retry_after=document.retry_after, **kept)
+        return NotValid(detail=said.detail, **kept)
+    return made(said.detail, retry_after=said.retry_after, **kept)
 
 
 def _nearest(status: int) -> type[Problem]:

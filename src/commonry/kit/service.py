@@ -49,7 +49,7 @@ class Service(NamedTuple):
 
 
 class Once:
-    """Runs a creating request's work in one transaction, once per Idempotency-Key, and replays its answer after that."""
+    """Runs a creating request's work in one transaction, once per Idempotency-Key, then replays its answer."""
 
     def __init__(self, db: Database, key: idempotency.Key | None) -> None:
         self.db, self.key = db, key
@@ -109,7 +109,8 @@ async def request_key(request: Req) -> idempotency.Key | None:
     if not 1 <= len(key) <= 255 or not key.isprintable():
         raise NotValid(Mistake("header.Idempotency-Key", "must be 1 to 255 printable characters"))
     caller = await _visitor(request)
-    digest = idempotency.fingerprint(request.method, request.url.path, await request.body())
+    secret = request.app.state.door.secret_for("idempotency")
+    digest = idempotency.fingerprint(request.method, request.url.path, await request.body(), secret=secret)
     return idempotency.Key(str(caller.id) if caller else "anyone", key, digest)
 
 
@@ -127,7 +128,12 @@ def build(
     """A service of these routes. `offers` are further things handlers may take by name."""
     given = {"db": db, **(offers or {})}
     constant = {key: Provide(_always(thing), use_cache=True, sync_to_thread=False) for key, thing in given.items()}
-    asked = {"caller": Provide(_caller), "visitor": Provide(_visitor), "once": Provide(_once)}
+    asked = {
+        "caller": Provide(_caller),
+        "visitor": Provide(_visitor),
+        "once": Provide(_once),
+        "key": Provide(request_key),
+    }
     app = Litestar(
         [*routes, _healthz, _readyz, _metrics, _openapi],
         dependencies=constant | asked,
@@ -149,7 +155,8 @@ def _observe(name: str, app: Any) -> Any:
 
     async def observing(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            return await app(scope, receive, send)
+            await app(scope, receive, send)
+            return
         status = [500]
         adopt_ids(scope["headers"])
 
@@ -177,10 +184,11 @@ class _Later(Response[Any]):
         super().__init__(None)
         self._error = error
 
-    def to_asgi_response(self, app: Any, request: Any, **_: Any) -> Any:
+    def to_asgi_response(self, app: Any, request: Any, **_: Any) -> Any:  # noqa: ARG002 why: the framework's signature
         async def respond(scope: Any, receive: Any, send: Any) -> None:
             answer = problem_answer(await _as_problem(request, self._error))
-            await answer.to_asgi_response(None, request)(scope, receive, send)
+            made: Any = answer.to_asgi_response(None, request)  # pyright: ignore[reportUnknownMemberType]
+            await made(scope, receive, send)
 
         return respond
 
@@ -215,7 +223,7 @@ async def _from_framework(request: Req, error: HTTPException) -> Problem:
 
 async def _all_mistakes(request: Req, error: HTTPException) -> Problem:
     """Every mistake in the query and the body, under the names the caller used."""
-    handler: Any = request.scope.get("route_handler")
+    handler: Any = dict(request.scope).get("route_handler")
     field = handler.parsed_data_field if handler else None
     in_body = mistakes.in_body(await request.body(), field.annotation) if field else []
     told: Any = error.extra if isinstance(error.extra, list) else []
@@ -236,7 +244,7 @@ async def _unkeepable(request: Req) -> Problem:
         found = list(mistakes.with_nul(msgspec.json.decode(await request.body() or b"null")))
     except msgspec.DecodeError:
         found = []
-    found += [Mistake(f"query.{k}", "may not contain the NUL character") for k, v in request.query_params.items() if "\0" in v]
+    found += [Mistake(f"query.{k}", mistakes.NO_NUL) for k, v in request.query_params.items() if "\0" in v]
     return NotValid(*found or [Mistake("body", "a value is out of the range that can be kept")])
 
 

@@ -1,7 +1,7 @@
 """What the platform says about itself: metrics, JSON logs, request and trace ids.
 
-Label values come from route templates and code, never from people: no id, e-mail or token in a label or a log line. Trace ids
-follow W3C Trace Context, so that any collector can join what several processes wrote.
+Label values come from route templates and code, never from people: no id, e-mail or token in a label or a log line.
+Trace ids follow W3C Trace Context, so that any collector can join what several processes wrote.
 """
 
 import logging
@@ -9,7 +9,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -92,7 +92,7 @@ _children: dict[tuple[str, str, str, str], Any] = {}
 
 
 @contextmanager
-def observed(service: str, scope: Any, status: list[int]) -> Iterator[None]:
+def observed(service: str, scope: Any, status: list[int]) -> Generator[None]:
     """Count and time one request; `status[0]` is filled in by whoever sends the answer."""
     running = requests_running.labels(service)
     running.inc()

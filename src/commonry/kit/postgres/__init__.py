@@ -1,7 +1,7 @@
 """PostgreSQL as a child process: made, started, kept alive and stopped with the platform.
 
-The server ends when we end, however that happens, and a committed row outlives both. It listens on a Unix socket in a private
-folder only. One supervisor per folder, whichever machine user runs it.
+The server ends when we end, however that happens, and a committed row outlives both. It listens only on a Unix socket
+in a private folder. A folder has one supervisor at a time.
 """
 
 import os
@@ -73,7 +73,6 @@ class EmbeddedPostgres:
     def _start(self) -> None:
         self._place = place = settle(self._folder)
         self._lock = lock(place.folder)
-        make_private(place.sockets, place.account)
         make_private(place.log, place.account)
         programs, version = find_programs(place, self._binaries)
         make_cluster(place, programs, version)
@@ -91,20 +90,20 @@ class EmbeddedPostgres:
             if not keeper.is_alive():
                 raise PostgresTrouble(failure(place, last_words(place)))
             if time.monotonic() > deadline:
-                raise PostgresTrouble(f"PostgreSQL in {place.folder} was not ready in {LONGEST_START:.0f} s: see {place.log}.")
+                raise PostgresTrouble(f"PostgreSQL in {place.folder} does not get ready: see {place.log}.")
             time.sleep(0.002)
         self._ready.set()
 
     def _answers(self) -> bool:
         try:
-            psycopg.connect(self.url("postgres")).close()
+            psycopg.connect(self.url("postgres"), connect_timeout=5).close()
         except psycopg.OperationalError:
             return False
         return True
 
     def _keep(self, place: Place, programs: Path) -> None:
-        """Start the server, and again whenever it ends unasked. This thread lives as long as the server does, because the
-        kernel tells a child of its parent's death when the thread that forked it ends."""
+        """Start the server, and again whenever it ends unasked. The thread lives as long as the server does: to the
+        kernel, a child's parent dies when the thread that forked it ends."""
         failures = 0
         while True:
             born = time.monotonic()
@@ -165,8 +164,7 @@ class EmbeddedPostgres:
 
 def _launch(place: Place, programs: Path) -> subprocess.Popen[bytes]:
     here = place.named_by_server(place.cluster)
-    settings = ["-c", f"config_file={here}/../postgresql.conf", "-c", f"cluster_name={place.mark}"]
-    command = [str(programs / "postgres"), "-D", here, *settings]
+    command = [str(programs / "postgres"), "-D", here, "-c", f"cluster_name={place.mark}"]
     with open(place.log / "start.log", "wb") as output:  # no pipe, which would have to be drained
         return subprocess.Popen(
             place.command(place.cluster, signal.SIGINT, command),
@@ -174,7 +172,7 @@ def _launch(place: Place, programs: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            start_new_session=True,  # Ctrl-C in our terminal is for us: the platform still wants its database to shut down
+            start_new_session=True,  # Ctrl-C is for us: while we shut down, we need the database
         )
 
 

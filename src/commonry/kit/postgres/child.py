@@ -1,7 +1,7 @@
-"""Becomes a PostgreSQL program that ends when its parent does: `child.py PARENT UID GID SIGNAL FOLDER PROGRAM ARGUMENT…`.
+"""Becomes a PostgreSQL program that ends with its parent: `child.py PARENT UID GID SIGNAL FOLDER PROGRAM ARGUMENT…`.
 
-Run by a bare interpreter between fork and exec. Code of ours in a forked copy of a process with threads could deadlock; here it
-is alone, and the pid stays the same. Not to be imported.
+Run by a bare interpreter between fork and exec: in a forked copy of a process with threads our code could deadlock;
+here it is alone. The pid stays the same. Not to be imported.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def become(parent: int, uid: int, gid: int, signal: int, folder: str, command: list[str]) -> None:
+def become(parent: int, uid: int, gid: int, signal: int, folder: str, *command: str) -> None:
     os.umask(0o077)
     os.chdir(folder)  # while still root: the account we become may not be allowed through the folders above
     if uid != os.getuid():
@@ -26,4 +26,5 @@ def become(parent: int, uid: int, gid: int, signal: int, folder: str, command: l
 
 
 if __name__ == "__main__":
-    become(*map(int, sys.argv[1:5]), sys.argv[5], sys.argv[6:])
+    _, parent, uid, gid, signal, *rest = sys.argv
+    become(int(parent), int(uid), int(gid), int(signal), *rest)

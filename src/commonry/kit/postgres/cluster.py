@@ -1,7 +1,7 @@
 """Makes the cluster (the data folder proper) and writes the server's settings.
 
-Durability is never traded: fsync, full pages and synchronous commit stay on. Memory is: the whole server is to need a few dozen
-MB beside the platform.
+Durability is not for sale: fsync, full pages and synchronous commit stay on. Memory is kept small: the server needs a
+few dozen MB beside the platform.
 """
 
 import os
@@ -52,6 +52,15 @@ SETTINGS = {
     "log_error_verbosity": "terse",  # the DETAIL of a unique violation would hold people's e-mail addresses
     "log_checkpoints": "off",
 }
+INITDB = (
+    *("--username=postgres", "--encoding=UTF8", "--data-checksums", "--no-instructions"),
+    # Trust is right: whoever gets to the socket has passed its folder, which only root and the server's account can
+    # enter, and that account could read the data anyway. There is no other way in.
+    *("--auth-local=trust", "--auth-host=reject"),
+)
+BUILTIN = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+"""From 17 on. Sorts the same on every system, for ever; libc's order may change with the system."""
+LIBC = ("--locale=C.UTF-8",)
 HEADER = "# Written by Commonry at every start. To change one: ALTER SYSTEM SET …, which wins over this file."
 ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # nothing else: no PGDATA, no secret of the platform's
 
@@ -67,6 +76,8 @@ def make_cluster(place: Place, programs: Path, version: int) -> None:
         shutil.rmtree(half, ignore_errors=True)
     if (place.cluster / "PG_VERSION").exists():
         return
+    if place.cluster.exists():
+        raise PostgresTrouble(f"{place.cluster} is not a PostgreSQL cluster: move it away.")
     new = Path(tempfile.mkdtemp(prefix="cluster.new-", dir=place.folder))
     try:
         make_private(new, place.account)
@@ -80,13 +91,11 @@ def make_cluster(place: Place, programs: Path, version: int) -> None:
 def _initdb(place: Place, new: Path, programs: Path, version: int) -> None:
     """Run initdb, which itself works without fsync and syncs everything once at its end."""
     command = [
-        *(str(programs / "initdb"), "-D", place.named_by_server(new), "--username=postgres", "--encoding=UTF8"),
-        *("--data-checksums", "--no-instructions"),
-        # Trust is right: whoever gets to the socket has passed its folder, which only root and the server's account can
-        # enter, and that account could read the data anyway. There is no other way in.
-        *("--auth-local=trust", "--auth-host=reject"),
-        # The builtin provider sorts the same on every system for ever; libc's order changes with upgrades.
-        *(["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if version >= 17 else ["--locale=C.UTF-8"]),
+        str(programs / "initdb"),
+        "-D",
+        place.named_by_server(new),
+        *INITDB,
+        *(BUILTIN if version >= 17 else LIBC),
     ]
     done = subprocess.run(
         place.command(new, signal.SIGKILL, command),
@@ -109,19 +118,20 @@ def _sync(folder: Path) -> None:
 
 
 def write_settings(place: Place, programs: Path, version: int) -> None:
-    """Write postgresql.conf beside the cluster, where the server can read but, if we are root, not write it."""
+    """Replace the cluster's postgresql.conf, never following a link that the server's account may have put there."""
     quoted = str(place.sockets).replace('"', '""')
     extra: dict[str, str | int | float] = {"unix_socket_directories": f'"{quoted}"'}
     if version >= 18:
         extra["io_method"] = "sync"  # no worker processes
-    if any(programs.parent.glob("lib/pg_stat_statements.*")):  # 1 MB, CPU not measurable; not part of every installation
+    if any(programs.parent.glob("lib/pg_stat_statements.*")):  # costs 1 MB; not part of every installation
         extra["shared_preload_libraries"] = "pg_stat_statements"
     lines = [HEADER, *(f"{name} = {_literal(value)}" for name, value in (SETTINGS | extra).items()), ""]
-    new = place.folder / "postgresql.conf.new"
+    new = place.cluster / "postgresql.conf.new"
     new.unlink(missing_ok=True)
-    new.write_text("\n".join(lines))
-    new.chmod(0o644)
-    new.replace(place.folder / "postgresql.conf")
+    with open(new, "x") as file:
+        file.write("\n".join(lines))
+        os.fchmod(file.fileno(), 0o644)
+    new.replace(place.cluster / "postgresql.conf")
 
 
 def _literal(value: str | float) -> str:

@@ -1,7 +1,7 @@
 """Ends server processes whose supervisor is gone, and removes the files they left.
 
-To be called with the folder locked: then whatever server of this folder is alive has no parent any more. Where the kernel cannot
-tell a child of its parent's death (macOS), this is what stops it.
+To be called with the folder locked: then whatever server of this folder is alive has no parent any more. Where the
+kernel cannot tell a child of its parent's death (macOS), this is what stops it.
 """
 
 import os
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from commonry.kit.postgres.place import Place, PostgresTrouble
+from commonry.kit.postgres.place import Place, PostgresTrouble, make_private
 
 PATIENCE = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
 """How the postmaster is asked to stop (fast, immediate, not asked) and for how many seconds it may."""
@@ -25,6 +25,7 @@ def clear(place: Place) -> None:
     """Stop what still runs on this cluster, then remove its pid file and sockets: now nobody alive can own them."""
     end_leftovers(place)
     (place.cluster / "postmaster.pid").unlink(missing_ok=True)
+    make_private(place.sockets, place.account)
     for left in place.sockets.iterdir():
         left.unlink(missing_ok=True)
 
@@ -40,7 +41,7 @@ def end_leftovers(place: Place) -> None:
                 os.kill(pid, number if heads else max(number, signal.SIGQUIT))
         if _all_gone(place, patience):
             return
-    raise PostgresTrouble(f"An earlier PostgreSQL on {place.folder} does not end: stop pid {', '.join(map(str, servers(place)))}.")
+    raise PostgresTrouble(f"An earlier PostgreSQL in {place.folder} does not end: stop its pids {[*servers(place)]}.")
 
 
 def _all_gone(place: Place, patience: float) -> bool:
@@ -54,7 +55,7 @@ def _all_gone(place: Place, patience: float) -> bool:
 
 def servers(place: Place) -> dict[int, str]:
     """Pids and command lines of this folder's server processes. A zombie has no command line and is not among them."""
-    owners = {place.account.uid, os.geteuid()}  # root must not be led to kill what only calls itself like a server of ours
+    owners = {place.account.uid, os.geteuid()}  # nobody else can lead root to kill what only calls itself a server
     marks = (place.mark, str(place.cluster))
     return {
         pid: command

@@ -1,7 +1,7 @@
 """Where one server lives: its folder, the account it runs as, its sockets, and the lock that makes the folder ours.
 
-Only what is inside the folder is ever chmodded or chowned. Run by root, PostgreSQL becomes another account; the files Commonry
-itself writes stay root's, out of the server's reach.
+Nothing outside the folder is ever chmodded or chowned. Run by root, PostgreSQL becomes another account; the files that
+Commonry itself writes stay root's, out of the server's reach.
 """
 
 import errno
@@ -52,7 +52,7 @@ class Place:
         return self.folder / "log"
 
     def named_by_server(self, working: Path) -> str:
-        """What the server calls the folder it works in. /proc/self/cwd is there even when a folder above is closed to it."""
+        """What the server calls the folder it works in: /proc/self/cwd is open to it even if a folder above is not."""
         return str(working) if reachable(working, self.account) else "/proc/self/cwd"
 
     def command(self, working: Path, signal: int, command: list[str]) -> list[str]:
@@ -68,6 +68,8 @@ def settle(folder: Path) -> Place:
     account = _account(folder / "cluster")
     if account.uid != os.geteuid():
         folder.chmod(folder.stat().st_mode & 0o7777 | 0o011)  # to pass through; what is private has a folder of its own
+    if not (reachable(folder / "cluster", account) or Path("/proc/self/cwd").exists()):
+        raise PostgresTrouble(f"PostgreSQL runs as {account.name}, who cannot enter {folder}: use another folder.")
     mark = "commonry-" + hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     return Place(folder, account, _sockets(folder, mark, account), mark)
 
@@ -78,10 +80,10 @@ def _account(cluster: Path) -> Account:
     us = Account(os.geteuid(), os.getegid(), _name(os.geteuid()))
     if us.uid != 0:
         if status and status.st_uid != us.uid:
-            raise PostgresTrouble(f"{cluster} belongs to {_name(status.st_uid)}: run Commonry as before, not as {us.name}.")
+            raise PostgresTrouble(f"{cluster} belongs to {_name(status.st_uid)}: run Commonry as before.")
         return us
     if status and status.st_uid == 0:
-        raise PostgresTrouble(f"{cluster} belongs to root, as whom PostgreSQL does not run: chown -R it to another account.")
+        raise PostgresTrouble(f"{cluster} belongs to root, as whom PostgreSQL does not run: change its owner.")
     return Account(status.st_uid, status.st_gid, _name(status.st_uid)) if status else _unprivileged()
 
 
@@ -101,8 +103,8 @@ def _name(uid: int) -> str:
 
 
 def reachable(path: Path, account: Account) -> bool:
-    """Whether the account may go to `path`, by the mode bits above it. What only access lists allow counts as closed, which
-    costs nothing: the ways round a closed folder work in an open one too."""
+    """Whether the account may go to `path`, by the mode bits above it. What only access lists allow counts as closed,
+    which costs nothing: the ways round a closed folder work in an open one too."""
     return account.uid == os.geteuid() or all(may(above, account, 0o1) for above in path.parents)
 
 
@@ -118,10 +120,11 @@ def may(path: Path, account: Account, bits: int) -> bool:
 
 def _sockets(folder: Path, mark: str, account: Account) -> Path:
     """In our folder; in the temporary folder when the path is too long for a socket or closed to the account."""
-    for candidate in (folder / "run", Path(tempfile.gettempdir(), mark).resolve(), Path("/tmp", mark).resolve()):
+    temporary = (tempfile.gettempdir(), "/tmp")  # noqa: S108 why: `make_private` takes no folder of a stranger
+    for candidate in (folder / "run", *(Path(parent, mark).resolve() for parent in temporary)):
         if len(os.fsencode(candidate / SOCKET)) <= LONGEST_SOCKET_PATH and reachable(candidate, account):
             return candidate
-    raise PostgresTrouble(f"{account.name} cannot use {tempfile.gettempdir()} for a socket: set TMPDIR to a short, open path.")
+    raise PostgresTrouble(f"{account.name} cannot have a socket in {temporary[0]}: set TMPDIR to a short, open path.")
 
 
 def make_private(path: Path, account: Account) -> None:
@@ -157,7 +160,8 @@ def in_words(error: OSError, folder: Path) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return disk_full(folder)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{error.filename or folder} cannot be written by {_name(os.geteuid())}: change its owner or use another folder."
+        at, who = error.filename or folder, _name(os.geteuid())
+        return f"{at} cannot be written by {who}: change its owner or use another folder."
     return f"PostgreSQL cannot use {error.filename or folder}: {error.strerror}."
 
 

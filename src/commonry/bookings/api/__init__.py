@@ -1,0 +1,35 @@
+"""The bookings service's routes: `quotes`, `bookings` (made, listed, read), `commands` (what people do), `reviews`,
+`internal`.
+"""
+
+from collections.abc import Sequence
+
+from litestar.types import ControllerRouterHandler
+
+from commonry.bookings import jobs
+from commonry.bookings.api import bookings, commands, internal, quotes, reviews
+from commonry.bookings.saga.engine import Saga
+from commonry.contracts.surroundings import Surroundings
+from commonry.kit import service
+from commonry.kit.service import Service
+
+
+def build(around: Surroundings) -> Service:
+    """The service in these surroundings."""
+    saga = Saga(around)
+    routes: Sequence[ControllerRouterHandler] = [
+        *quotes.routes,
+        *bookings.routes,
+        *commands.routes,
+        *reviews.routes,
+        *internal.routes,
+    ]
+    return service.build(
+        "bookings",
+        routes,
+        door=around.door,
+        db=around.db,
+        offers={"saga": saga, "around": around},
+        loops=jobs.loops(around, saga),
+        ready=jobs.ready(around.db),
+    )

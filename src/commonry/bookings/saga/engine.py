@@ -1,0 +1,87 @@
+"""The engine: runs a booking's steps until it waits or rests, inline in the request that made it or in any worker.
+
+Whoever holds the row's lease runs it. A step that cannot reach its service backs off; a process that dies lets its
+lease run out, and the next worker goes on from the same row.
+"""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from commonry.bookings.rules.transitions import STEPS, Command
+from commonry.bookings.saga.steps import Steps
+from commonry.bookings.store import bookings as store
+from commonry.bookings.store.bookings import Running
+from commonry.contracts.problems import NotInThatState
+from commonry.contracts.surroundings import Surroundings
+from commonry.kit.due import Claim, Queue, new_holder
+from commonry.kit.failpoints import failpoint
+from commonry.kit.problems import NotFound
+
+PATIENCE = 5.0
+"""Seconds a request waits for its saga before it answers 202."""
+POLL = 0.05
+
+
+class Saga:
+    """Runs bookings of one service process. Stateless: everything it knows is in the row."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self.around, self.db, self.settings = around, around.db, around.settings
+        self.queue = Queue(around.db, "bookings")
+        self.running: set[asyncio.Task[None]] = set()
+        self.actions = Steps(around).actions
+
+    async def advance(self, claim: Claim) -> None:
+        """Run steps until the row waits, rests, or is no longer ours."""
+        async with self.db.read() as tx:
+            row = await store.read_held(tx, claim)
+        while row is not None:
+            row = await self.step(claim, row)
+            if row is not None and STEPS[row.step].kind != "acts":
+                return
+
+    async def step(self, claim: Claim, row: Running) -> Running | None:
+        """One step and its fenced transition. None when the row was taken over meanwhile."""
+        await failpoint(f"bookings.{row.step}.before")
+        move = await self.actions[row.step](row)
+        await failpoint(f"bookings.{row.step}.after")
+        async with self.db.read() as tx:
+            return await store.move(tx, claim, row, move)
+
+    async def inline(self, claim: Claim) -> None:
+        """Run in the request's process; a failure is backed off for a worker, never lost."""
+        task = asyncio.create_task(self._guarded(claim))
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+        await asyncio.wait({task}, timeout=PATIENCE)
+
+    async def _guarded(self, claim: Claim) -> None:
+        try:
+            await self.advance(claim)
+        except Exception as e:  # why: whatever went wrong, the row must be given back with its trouble noted
+            await self.queue.back_off(claim, repr(e))
+            self.queue.wake.set()
+
+    async def settled(self, booking: UUID, seconds: float) -> Running:
+        """The booking once no step is at work on it, or as it is after `seconds`."""
+        until = asyncio.get_running_loop().time() + seconds
+        while True:
+            async with self.db.read() as tx:
+                row = await store.read(tx, booking)
+            if row is None:
+                raise NotFound
+            if STEPS[row.step].kind != "acts" or asyncio.get_running_loop().time() >= until:
+                return row
+            await asyncio.sleep(POLL)  # the worker's progress shows in the row only
+
+    async def command(self, row: Running, name: str, command: Command, by: UUID, **changes: Any) -> Running:
+        """A person's transition, then the steps it leads to. Raises NotInThatState."""
+        holder = new_holder()
+        row = await self.settled(row.id, 2.0)
+        async with self.db.tx() as tx:
+            taken = await store.take(tx, row.id, command, name, by, holder, **changes)
+        if taken is None:
+            raise NotInThatState(state=row.booking.state)
+        await self.inline(Claim(row.id, holder))
+        return await self.settled(row.id, PATIENCE)
