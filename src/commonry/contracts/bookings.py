@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from commonry.contracts.inventory import BookingMode, Cancellation, Handover
+from commonry.contracts.inventory import BookingMode, Cancellation, Handover, Location
 from commonry.contracts.money import Money
 from commonry.contracts.payments import Method
 from commonry.contracts.words import Body, Instant, Message, Note, Quantity
@@ -120,7 +120,7 @@ class Booking(Message, rename={"from_": "from"}, kw_only=True):
     at_risk: bool = False
     settling: bool = False
     answer_by: datetime | None = None
-    location: dict[str, Any] | None = None
+    location: Location | None = None
     problem: dict[str, Any] | None = None
     created_at: datetime
     updated_at: datetime

@@ -5,6 +5,7 @@
 from commonry.kit.problems import Conflict, Problem
 from commonry.kit.problems import Mistake as Mistake  # noqa: PLC0414 why: for rules, which import nothing below contracts
 from commonry.kit.problems import NotValid as NotValid  # noqa: PLC0414
+from commonry.kit.problems import Unavailable as Unavailable  # noqa: PLC0414
 
 
 class EmailTaken(Conflict):
@@ -81,3 +82,7 @@ class PaymentClosed(Conflict):
 
 class PaymentTooMuch(Conflict):
     """More than what is left of the payment was asked for."""
+
+
+class PaymentDiffers(Conflict):
+    """A payment or refund of that name was made already, with another amount, method or party."""

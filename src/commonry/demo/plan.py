@@ -38,7 +38,8 @@ def year(words: Neighbourhood, today: date, loans: int = LOANS) -> list[Loan]:
     things = words.things()
     borrowers = [m.key for m in words.members]
     past = [_past(chance, n, things, borrowers, today) for n in range(loans)]
-    present = [loan for n in range(loans, loans + 40) if (loan := _present(chance, n, things, borrowers, today))]
+    wanted = [ending for ending, count in PRESENT.items() for _ in range(count)]
+    present = [_present(chance, loans + n, things, borrowers, today, ending) for n, ending in enumerate(wanted)]
     return sorted((*past, *present), key=lambda loan: loan.booked_at)
 
 
@@ -51,8 +52,7 @@ def _past(chance: Random, number: int, things: list[Thing], people: list[str], t
     return _loan(chance, number, thing, borrower, today - timedelta(days=back), ending)
 
 
-def _present(chance: Random, number: int, things: list[Thing], people: list[str], today: date) -> Loan | None:
-    wanted = chance.choices(list(PRESENT), list(PRESENT.values()))[0]
+def _present(chance: Random, number: int, things: list[Thing], people: list[str], today: date, wanted: Ending) -> Loan:
     asked_first = wanted == "requested"
     fitting = [t for t in things if (t.body["booking_mode"] == "request") == asked_first and _fits(t, wanted)]
     thing, borrower = _pair(chance, fitting, people)

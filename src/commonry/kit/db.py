@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 from psycopg import AsyncConnection, OperationalError, errors
+from psycopg import DataError as DataError  # noqa: PLC0414 why: for the edge, which speaks no SQL
 from psycopg.rows import kwargs_row, scalar_row
 from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout

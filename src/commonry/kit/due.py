@@ -73,7 +73,7 @@ class Queue:
     async def round(self, handle: Callable[[Claim], Awaitable[None]], limit: int = 20) -> int:
         """Claim once and handle what was claimed, side by side; how many rows."""
         claims = await self.claim(limit)
-        await asyncio.gather(*(self._handle(c, handle) for c in claims))
+        await asyncio.gather(*(self.guarded(c, handle) for c in claims))
         return len(claims)
 
     async def work(self, handle: Callable[[Claim], Awaitable[None]], *, every: float = 1.0, limit: int = 20) -> None:
@@ -89,7 +89,8 @@ class Queue:
             if not busy:
                 await _wait(self.wake, every)
 
-    async def _handle(self, claim: Claim, handle: Callable[[Claim], Awaitable[None]]) -> None:
+    async def guarded(self, claim: Claim, handle: Callable[[Claim], Awaitable[None]]) -> None:
+        """Handle a claimed row; whatever goes wrong, it is given back with its trouble noted."""
         try:
             await handle(claim)
         except Exception as e:  # why: one poison row must not stop the others; it becomes visible instead

@@ -1,7 +1,7 @@
 """Work that is done again and again beside the requests: one loop, which no fault ends.
 
-For rows that wait for their time there is `due`; this is for the rest, as forgetting what is old. Every replica may run the
-same work, so it must be harmless to do twice.
+For rows that wait for their time there is `due`; this is for the rest, as forgetting what is old. Every replica may
+run the same work, so it must be harmless to do twice.
 """
 
 import asyncio

@@ -39,11 +39,11 @@ class Problem(Exception):
 
     @property
     def title(self) -> str:
-        """The slug in words: `item-taken` → `Item taken`."""
+        """The slug in words: `not-found` → `Not found`."""
         return self.slug.replace("-", " ").capitalize()
 
     def document(self) -> dict[str, Any]:
-        """The RFC 9457 members, then whatever the raiser added."""
+        """The fields of RFC 9457, then whatever the raiser added."""
         fixed = {"type": TYPE_PREFIX + self.slug, "title": self.title, "status": self.status, "detail": self.detail}
         return fixed | ({"retry_after": self.retry_after} if self.retry_after is not None else {}) | self.extra
 

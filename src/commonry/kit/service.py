@@ -14,13 +14,11 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.openapi.config import OpenAPIConfig
 from litestar.types import ControllerRouterHandler
-from psycopg import DataError
 
-from commonry.kit import idempotency, mistakes
+from commonry.kit import idempotency, mistakes, openapi
 from commonry.kit.auth import SERVICE_HEADER, Caller, Door
-from commonry.kit.db import Database, Tx
+from commonry.kit.db import Database, DataError, Tx
 from commonry.kit.problems import (
     MEDIA_TYPE,
     InternalError,
@@ -138,7 +136,7 @@ def build(
         [*routes, _healthz, _readyz, _metrics, _openapi],
         dependencies=constant | asked,
         exception_handlers={Exception: _to_problem},
-        openapi_config=OpenAPIConfig(title=f"Commonry {name}", version="1", path="/internal/docs", render_plugins=[]),
+        openapi_config=None,  # `kit.openapi` makes the document
         state=State({"name": name, "door": door, "db": db, "ready": ready}),
         request_max_body_size=max_body,
         logging_config=None,
@@ -267,4 +265,4 @@ async def _metrics() -> bytes:
 
 @get("/internal/openapi.json", include_in_schema=False)
 async def _openapi(request: Req) -> dict[str, Any]:
-    return request.app.openapi_schema.to_schema()
+    return openapi.document(request.app)

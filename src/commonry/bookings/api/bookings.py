@@ -39,24 +39,29 @@ Key = idempotency.Key | None
     description="201 confirmed or requested, 202 when still pending after 5 s, 402 declined, 409 taken or not offered.",
 )
 async def book(data: NewBooking, caller: Caller, key: Key, saga: Saga, db: Database) -> Response[Booking]:
-    async with db.read() as tx:
-        if key and (kept := await idempotency.recall(tx, key)):
-            return await _again(kept, key, saga, caller)
+    if key and (kept := await _recalled(db, key)):
+        return await _again(kept, key, saga, caller)
     quote, terms = await _price(data, caller, saga.around)
-    booking, holder = new_id(), new_holder()
-    kept = await db.transact(lambda tx: _begin(tx, key, booking, caller, data, quote, terms, holder))
+    claim = Claim(new_id(), new_holder())
+    kept = await db.transact(lambda tx: _begin(tx, key, claim, caller, data, quote, terms))
     if kept:
         return await _again(kept, key, saga, caller)
-    await saga.inline(Claim(booking, holder))
-    return await _answer(await saga.settled(booking, PATIENCE), key, db, caller)
+    await saga.inline(claim)
+    return await _answer(await saga.settled(claim.id, PATIENCE), key, db, caller)
+
+
+async def _recalled(db: Database, key: idempotency.Key) -> idempotency.Kept | None:
+    async with db.read() as tx:
+        return await idempotency.recall(tx, key)
 
 
 async def _begin(
-    tx: Tx, key: Key, booking: UUID, caller: Caller, data: NewBooking, quote: Quote, terms: Terms, holder: str
+    tx: Tx, key: Key, claim: Claim, caller: Caller, data: NewBooking, quote: Quote, terms: Terms
 ) -> idempotency.Kept | None:
-    if key and (kept := await idempotency.claim(tx, key, str(booking))):
+    """The booking's row, held by us, and the key's reference to it; or what the key kept for a twin that was quicker."""
+    if key and (kept := await idempotency.claim(tx, key, str(claim.id))):
         return kept
-    await store.create(tx, booking, caller.id, data, quote, terms, holder)
+    await store.create(tx, claim, caller.id, data, quote, terms)
     return None
 
 

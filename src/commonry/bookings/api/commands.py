@@ -86,13 +86,18 @@ async def pickup(booking_id: UUID, caller: Caller, saga: Saga, data: HandoverRep
 async def bring_back(booking_id: UUID, caller: Caller, saga: Saga, data: HandoverReport | None = None) -> Booking:
     row = await allowed(saga, booking_id, caller, "return")
     await _report(saga, row, "return", caller, data)
-    by_owner = caller.id == row.booking.owner_id
-    if by_owner and row.step == "returned":
+    if row.step == "returned" and caller.id == row.booking.owner_id:
         return await give(saga, row, caller, "approve")
     done = await give(saga, row, caller, "return", returned=True)
-    if by_owner and done.state == "returned" and (data is None or data.condition in ("good", "worn")):
-        return await give(saga, await allowed(saga, booking_id, caller, "approve"), caller, "approve")
-    return done
+    return await _approved(saga, done, caller, data)
+
+
+async def _approved(saga: Saga, done: Booking, caller: Caller, data: HandoverReport | None) -> Booking:
+    """An owner who takes a thing back in good order has nothing to claim: no need to wait."""
+    fine = data is None or data.condition in ("good", "worn")
+    if caller.id != done.owner_id or done.state != "returned" or not fine:
+        return done
+    return await give(saga, await allowed(saga, done.id, caller, "approve"), caller, "approve")
 
 
 async def _report(saga: Saga, row: Running, kind: str, caller: Caller, data: HandoverReport | None) -> None:

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 from commonry.bookings.rules import prices
 from commonry.bookings.rules.periods import DAY, HOUR, elapsed, in_words, later, started_days
-from commonry.contracts.bookings import Booking
 from commonry.contracts.inventory import Cancellation, Price, Terms
 from commonry.contracts.money import MOST, Money
 
@@ -79,18 +78,6 @@ def late_fee(terms: Terms, quantity: int, due_back: datetime, returned_at: datet
     most = held * quantity or prices.half_up(each * MOST_LATE_DAYS * quantity, share)
     fee = min(prices.half_up(each * days * quantity, share), most, MOST)
     return Money(fee, terms.price.currency) if fee else None
-
-
-def owed_from_deposit(
-    booking: Booking, terms: Terms, claim: Money | None, returned_at: datetime | None, grace: timedelta
-) -> Money | None:
-    """What is taken from a held deposit: the owner's claim and the late fee, together never more than the deposit, and
-    only what is in its currency (rules 14, 16, 17). None where nothing is owed: then it is released whole."""
-    if booking.deposit is None:
-        return None
-    fee = late_fee(terms, booking.quantity, booking.to, returned_at, grace) if returned_at else None
-    owed = sum(part.amount for part in (claim, fee) if part and part.currency == booking.deposit.currency)
-    return Money(min(owed, booking.deposit.amount), booking.deposit.currency) if owed else None
 
 
 def deposit_due_at(start: datetime) -> datetime:

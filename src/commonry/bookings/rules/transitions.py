@@ -47,7 +47,7 @@ STEPS: dict[StepName, Step] = {
     "deposit": Step(None, "acts", ("capture", "confirm", "undo_money"), "Hold the deposit, if pickup is within a day"),
     "capture": Step(None, "acts", ("confirm", "undo_money"), "Take the payment"),
     "confirm": Step(None, "acts", ("confirmed", "undo_money"), "Confirm the reservation"),
-    "confirmed": Step("confirmed", "waits", ("secure", "undo_money"), "Wait for the pickup"),
+    "confirmed": Step("confirmed", "waits", ("confirmed", "secure", "undo_money"), "Wait for the pickup"),
     "secure": Step(None, "acts", ("confirmed", "hand_over"), "Hold the deposit before the pickup"),
     "hand_over": Step(None, "acts", ("in_use", "confirmed"), "Hand the item over"),
     "in_use": Step("in_use", "waits", ("in_use", "free"), "Wait for the return"),

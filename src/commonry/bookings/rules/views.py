@@ -1,8 +1,7 @@
 """Who may see and do what with a booking, and how it looks to them (rules 20 and 21)."""
 
+from copy import copy
 from uuid import UUID
-
-import msgspec
 
 from commonry.bookings.rules.transitions import Who
 from commonry.contracts.bookings import Booking, Side
@@ -28,8 +27,9 @@ def may(who: frozenset[Who], booking: Booking, person: UUID, *, manages: bool) -
 def seen_by(booking: Booking, location: Location, person: UUID) -> Booking:
     """The booking with its place: exact for the owner, and for the borrower once it is confirmed."""
     exact = person == booking.owner_id or booking.state in ADDRESS_SHOWN
-    place = location if exact else _blurred(location)
-    return msgspec.structs.replace(booking, location=msgspec.to_builtins(place))
+    seen = copy(booking)
+    seen.location = location if exact else _blurred(location)
+    return seen
 
 
 def _blurred(location: Location) -> Location:

@@ -45,23 +45,18 @@ class Saga:
         """One step and its fenced transition. None when the row was taken over meanwhile."""
         await failpoint(f"bookings.{row.step}.before")
         move = await self.actions[row.step](row)
+        if move.to not in STEPS[row.step].leads_to:
+            raise RuntimeError(f"the transition table does not lead from {row.step} to {move.to}")
         await failpoint(f"bookings.{row.step}.after")
         async with self.db.read() as tx:
             return await store.move(tx, claim, row, move)
 
     async def inline(self, claim: Claim) -> None:
         """Run in the request's process; a failure is backed off for a worker, never lost."""
-        task = asyncio.create_task(self._guarded(claim))
+        task = asyncio.create_task(self.queue.guarded(claim, self.advance))
         self.running.add(task)
         task.add_done_callback(self.running.discard)
         await asyncio.wait({task}, timeout=PATIENCE)
-
-    async def _guarded(self, claim: Claim) -> None:
-        try:
-            await self.advance(claim)
-        except Exception as e:  # why: whatever went wrong, the row must be given back with its trouble noted
-            await self.queue.back_off(claim, repr(e))
-            self.queue.wake.set()
 
     async def settled(self, booking: UUID, seconds: float) -> Running:
         """The booking once no step is at work on it, or as it is after `seconds`."""

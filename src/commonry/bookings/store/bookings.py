@@ -58,38 +58,28 @@ def _money(document: Any) -> Money | None:
     return msgspec.convert(document, Money) if document else None
 
 
-def _running(**r: Any) -> Running:
-    terms = msgspec.convert(r["terms"], Terms)
-    booking = Booking(
-        id=r["id"],
-        state=r["state"],
-        item_id=r["item_id"],
+def _booking(terms: Terms, r: dict[str, Any]) -> Booking:
+    money = {name: _money(r[name]) for name in ("total", "deposit", "refund")}
+    plain = {name: r[name] for name in _AS_THEY_ARE}
+    return Booking(
+        **plain,
+        **money,
         item_title=terms.title,
-        borrower_id=r["borrower_id"],
-        owner_id=r["owner_id"],
         from_=r["starts_at"],
         to=r["ends_at"],
-        quantity=r["quantity"],
         lines=msgspec.convert(r["lines"], list[Line]),
-        total=_money(r["total"]),
-        deposit=_money(r["deposit"]),
-        deposit_state=r["deposit_state"],
-        refund=_money(r["refund"]),
         booking_mode=terms.booking_mode,
         handover=terms.handover,
         cancellation=terms.cancellation,
-        message=r["message"],
-        overdue=r["overdue"],
-        disputed=r["disputed"],
-        at_risk=r["at_risk"],
         settling=STEPS[r["step"]].kind == "acts",
-        answer_by=r["answer_by"],
-        problem=r["problem"],
-        created_at=r["created_at"],
-        updated_at=r["updated_at"],
     )
+
+
+def running(**r: Any) -> Running:
+    """Makes a `Running` from a row of `COLUMNS`."""
+    terms = msgspec.convert(r["terms"], Terms)
     return Running(
-        booking=booking,
+        booking=_booking(terms, r),
         terms=terms,
         step=r["step"],
         method=r["payment_method"],
@@ -102,21 +92,19 @@ def _running(**r: Any) -> Running:
     )
 
 
+_AS_THEY_ARE = (
+    "id state item_id borrower_id owner_id quantity deposit_state message overdue disputed at_risk answer_by problem"
+    " created_at updated_at"
+).split()
 COLUMNS: LiteralString = """
     id, item_id, borrower_id, owner_id, starts_at, ends_at, quantity, terms, lines, total, deposit, payment_method,
     message, state, step, ending, problem, refund, claim, deposit_state, overdue, disputed, at_risk, answer_by,
     picked_up_at, returned_at, completed_at, attempts, created_at, updated_at"""
 
-running = _running
-"""Makes a `Running` from a row of `COLUMNS`."""
 
-
-async def create(
-    tx: Tx, booking: UUID, borrower: UUID, order: NewBooking, quote: Quote, terms: Terms, holder: str
-) -> Running:
+async def create(tx: Tx, claim: Claim, borrower: UUID, order: NewBooking, quote: Quote, terms: Terms) -> Running:
     """Insert a pending booking, held by the process that will run its first steps."""
     row = {
-        "id": booking,
         "borrower": borrower,
         "owner": terms.owner_id,
         "item": order.item_id,
@@ -130,22 +118,21 @@ async def create(
         "deposit_state": "due" if quote.deposit else "none",
         "method": order.payment_method,
         "message": order.message,
-        "holder": holder,
         "lease": LEASE,
-    }
-    made = await one(tx, _running, _CREATE, row)
+    } | claim._asdict()
+    made = await one(tx, running, _CREATE, row)
     assert made is not None  # noqa: S101 why: an INSERT that returns nothing has raised
     return made
 
 
 async def read(tx: Tx, booking: UUID) -> Running | None:
     """A booking, None if there is none."""
-    return await one(tx, _running, _READ, {"id": booking})
+    return await one(tx, running, _READ, {"id": booking})
 
 
 async def read_held(tx: Tx, claim: Claim) -> Running | None:
     """A booking, if it is still ours."""
-    return await one(tx, _running, _READ_HELD, claim._asdict())
+    return await one(tx, running, _READ_HELD, claim._asdict())
 
 
 async def move(tx: Tx, claim: Claim, was: Running, to: Move) -> Running | None:
@@ -169,7 +156,7 @@ async def move(tx: Tx, claim: Claim, was: Running, to: Move) -> Running | None:
     fence = {"id": claim.id, "holder": claim.holder, "expected": was.step, "lease": LEASE if acts else None}
     told = {"step": to.to, "acts": acts, "due": to.due, "event": to.to, "text": to.text}
     problem = to.problem or (now.problem if was.ending else None)
-    return await one(tx, _running, _MOVE, row | fence | told | {"problem": problem and as_json(problem)})
+    return await one(tx, running, _MOVE, row | fence | told | {"problem": problem and as_json(problem)})
 
 
 async def take(
@@ -182,7 +169,7 @@ async def take(
     guard = {"id": booking, "from": list(command.from_), "holder": holder, "lease": LEASE}
     text = f"{command.words}: {note}" if note else command.words
     told = {"to": command.to, "ending": command.ending, "event": name, "text": text, "by": by}
-    return await one(tx, _running, _TAKE, row | guard | told)
+    return await one(tx, running, _TAKE, row | guard | told)
 
 
 async def report(tx: Tx, booking: UUID, kind: str, by: UUID, report: HandoverReport) -> None:
@@ -193,7 +180,7 @@ async def report(tx: Tx, booking: UUID, kind: str, by: UUID, report: HandoverRep
 
 async def dispute(tx: Tx, booking: UUID, by: UUID, note: str) -> Running | None:
     """Stop the clock on a returned booking until a manager has decided."""
-    return await one(tx, _running, _DISPUTE, {"id": booking, "by": by, "text": f"The owner reported a problem: {note}"})
+    return await one(tx, running, _DISPUTE, {"id": booking, "by": by, "text": f"The owner reported a problem: {note}"})
 
 
 async def flag_at_risk(tx: Tx, bookings: list[UUID], *, risk: bool) -> None:

@@ -18,7 +18,7 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from commonry.kit.postgres.cluster import environment, failure, last_words, make_cluster, write_settings
+from commonry.kit.postgres.cluster import environment, failure, last_words, make_cluster, start_log, write_settings
 from commonry.kit.postgres.leftovers import clear, end_leftovers
 from commonry.kit.postgres.place import Place, PostgresTrouble, in_words, lock, make_private, settle
 from commonry.kit.postgres.programs import find_programs
@@ -43,6 +43,7 @@ class EmbeddedPostgres:
         self._lock: int | None = None
         self._keeper: threading.Thread | None = None
         self._server: subprocess.Popen[bytes] | None = None
+        self._ended = ""
         self._turn = threading.Lock()
         self._ready, self._stopping = threading.Event(), threading.Event()
 
@@ -57,6 +58,13 @@ class EmbeddedPostgres:
             raise PostgresTrouble("The embedded PostgreSQL has no URL before it is started.")
         name, host = quote(database, safe=""), quote(str(self._place.sockets), safe="")
         return f"postgresql://{name}@/{name}?host={host}&port=5432"
+
+    def runs_elsewhere(self) -> bool:
+        """Whether another process runs this server right now. If so, `url` says how to reach it."""
+        if not (self._folder.expanduser() / "cluster" / "postmaster.pid").exists():
+            return False
+        self._place = settle(self._folder)
+        return self._answers()
 
     def start(self) -> None:
         """Return when the server accepts connections, after making it if it is new. Raises `PostgresTrouble`."""
@@ -88,7 +96,7 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + LONGEST_START
         while not (_says_ready(place) and self._answers()):
             if not keeper.is_alive():
-                raise PostgresTrouble(failure(place, last_words(place)))
+                raise PostgresTrouble(failure(place, f"{last_words(place)}\n{self._ended}"))
             if time.monotonic() > deadline:
                 raise PostgresTrouble(f"PostgreSQL in {place.folder} does not get ready: see {place.log}.")
             time.sleep(0.002)
@@ -108,24 +116,24 @@ class EmbeddedPostgres:
         while True:
             born = time.monotonic()
             try:
-                ended = self._run(place, programs)
+                self._ended = self._run(place, programs)
             except (OSError, PostgresTrouble) as error:
-                ended = str(error)
+                self._ended = f"error: {error}"
             if self._stopping.is_set() or not self._ready.is_set():
                 return
             failures = 1 if time.monotonic() - born > STEADY else failures + 1
             pause = min(0.05 * 2**failures, LONGEST_PAUSE)
-            log.error("postgres_ended", how=ended, restart_in=pause)
+            log.error("postgres_ended", how=self._ended, restart_in=pause)
             self._stopping.wait(pause)
 
     def _run(self, place: Place, programs: Path) -> str:
         """One life of the server; how it ended."""
         with self._turn:
             if self._stopping.is_set():
-                return "not started"
+                return "it was stopped"
             clear(place)
             self._server = _launch(place, programs)
-        return f"status {self._server.wait()}"
+        return f"it ended with status {self._server.wait()}"
 
     def stop(self) -> None:
         """Fast shutdown: sessions end, what was committed stays. Returns when no process of the server is left."""
@@ -136,13 +144,17 @@ class EmbeddedPostgres:
                 self._signal(number)
                 self._keeper.join(patience)
         self._keeper = None
-        if self._lock is not None and self._place is not None:
-            end_leftovers(self._place)
-            if self._place.sockets.parent != self._place.folder:
-                with suppress(OSError):
-                    self._place.sockets.rmdir()
-            os.close(self._lock)
+        if self._place is not None and self._lock is not None:
+            self._leave(self._place, self._lock)
+
+    def _leave(self, place: Place, lock: int) -> None:
+        try:
+            end_leftovers(place)
+            with suppress(OSError):
+                place.sockets.rmdir()
+        finally:
             self._lock = None
+            os.close(lock)
 
     def _signal(self, number: int) -> None:
         if self._server is not None:
@@ -165,7 +177,7 @@ class EmbeddedPostgres:
 def _launch(place: Place, programs: Path) -> subprocess.Popen[bytes]:
     here = place.named_by_server(place.cluster)
     command = [str(programs / "postgres"), "-D", here, "-c", f"cluster_name={place.mark}"]
-    with open(place.log / "start.log", "wb") as output:  # no pipe, which would have to be drained
+    with open(start_log(place), "wb") as output:  # no pipe, which would have to be drained
         return subprocess.Popen(
             place.command(place.cluster, signal.SIGINT, command),
             env=environment(),

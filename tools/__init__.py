@@ -1,0 +1,1 @@
+"""What builds and checks Commonry; never installed with it."""
