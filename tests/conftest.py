@@ -1,15 +1,16 @@
 """Fixtures every test may use: a real PostgreSQL, empty databases, and the services' near applications.
 
-One embedded server serves a whole test process. `new_database("inventory")` gives a fresh, migrated database each time, so
-that tests neither see nor break each other.
+One embedded server serves a whole test process. `new_database("inventory")` gives a fresh, migrated database each
+time, so that tests neither see nor break each other.
 """
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
-import commonry
 import pytest
+
+import commonry
 from commonry.kit import migrate
 from commonry.kit.db import Database
 from commonry.kit.postgres import EmbeddedPostgres

@@ -38,7 +38,7 @@ def year(words: Neighbourhood, today: date, loans: int = LOANS) -> list[Loan]:
     things = words.things()
     borrowers = [m.key for m in words.members]
     past = [_past(chance, n, things, borrowers, today) for n in range(loans)]
-    wanted = [ending for ending, count in PRESENT.items() for _ in range(count)]
+    wanted: list[Ending] = [ending for ending, count in PRESENT.items() for _ in range(count)]
     present = [_present(chance, loans + n, things, borrowers, today, ending) for n, ending in enumerate(wanted)]
     return sorted((*past, *present), key=lambda loan: loan.booked_at)
 

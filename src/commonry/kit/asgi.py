@@ -1,7 +1,7 @@
 """The little of ASGI that a pure application needs: whole answers, problems as answers, and an edge nothing escapes.
 
-No framework: the gateway and other thin layers are written against these types. A scope is a plain dictionary, and whoever
-passes a request on gives the next application a copy of its own.
+No framework: the gateway and other thin layers are written against these types. A scope is a plain dictionary, and
+whoever passes a request on gives the next application a copy of its own.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping

@@ -12,6 +12,7 @@ from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
 import msgspec
+import psycopg
 from psycopg import AsyncConnection, OperationalError, errors
 from psycopg import DataError as DataError  # noqa: PLC0414 why: for the edge, which speaks no SQL
 from psycopg.rows import kwargs_row, scalar_row
@@ -22,6 +23,8 @@ from commonry.kit import clock
 from commonry.kit.problems import Unavailable
 
 T = TypeVar("T")
+DatabaseError = psycopg.Error
+"""Whatever the driver raises."""
 Params = Mapping[str, Any]
 Tx = AsyncConnection[Any]
 """A connection inside a transaction (or, for reads, in autocommit)."""

@@ -72,7 +72,8 @@ def _metas(kind: Any) -> list[msgspec.Meta]:
 
 
 def _below(at: str, name: str) -> str:
-    return f"{at}.{name}" if at and name else at or name
+    joint = "" if name.startswith("[") else "."
+    return f"{at}{joint}{name}" if at and name else at or name
 
 
 def _struct(kind: Any) -> Any:

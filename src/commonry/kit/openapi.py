@@ -1,7 +1,8 @@
 """A service's own OpenAPI 3.1 paths and schemas, read from its handlers.
 
-The types that decode a request and encode an answer also make its schema (msgspec's), so document and behaviour cannot differ. Errors
-are left out: they are the same everywhere, and whoever joins the services' documents adds them once.
+The types that decode a request and encode an answer also make its schema (msgspec's), so document and behaviour
+cannot differ. Errors are left out: they are the same everywhere, and whoever joins the services' documents adds them
+once.
 """
 
 import types
@@ -49,20 +50,20 @@ def _operations(app: Litestar) -> Iterator[tuple[HTTPRoute, str, HTTPRouteHandle
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             for method, (handler, _) in route.route_handler_map.items():
-                if method != "OPTIONS" and handler.include_in_schema is not False:
+                if method != "OPTIONS" and handler.resolve_include_in_schema():
                     yield route, method, handler
 
 
 def _operation(route: HTTPRoute, handler: HTTPRouteHandler, schemas: Json) -> Json:
     told = {
-        "tags": sorted(handler.tags or []),
+        "tags": sorted(handler.resolve_tags()),
         "summary": handler.summary or handler.fn.__name__.replace("_", " ").capitalize(),
         "description": handler.description or handler.fn.__doc__,
         "operationId": handler.operation_id or handler.fn.__name__,
         "parameters": list(_parameters(route, handler)),
         "requestBody": _request_body(handler, schemas),
         "responses": {str(handler.status_code): _response(handler, schemas)},
-        "security": handler.security or None,
+        "security": handler.resolve_security(),
     }
     return {name: value for name, value in told.items() if value}
 
@@ -129,7 +130,7 @@ def _response(handler: HTTPRouteHandler, schemas: Json) -> Json:
 
 
 def _schema(kind: Any, schemas: Json) -> Json:
-    known = [schemas[k] if k in schemas else {} for k in _alternatives(kind)]
+    known: list[Json] = [schemas.get(k, {}) for k in _alternatives(kind)]
     return known[0] if len(known) == 1 else {"anyOf": known}
 
 

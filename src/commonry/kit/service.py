@@ -205,9 +205,22 @@ async def _as_problem(request: Req, error: Exception) -> Problem:
             return await _unkeepable(request)
         case HTTPException():
             return await _from_framework(request, error)
+        case RecursionError() if await _too_deep(request):
+            return NotValid(Mistake("body", "is nested too deeply"))
         case _:
             log.error("request failed", path=request.url.path, method=request.method, exc_info=error)
             return InternalError()
+
+
+async def _too_deep(request: Req) -> bool:
+    """Whether decoding the body alone ends in a `RecursionError`."""
+    try:
+        msgspec.json.decode(await request.body() or b"null")
+    except RecursionError:
+        return True
+    except msgspec.DecodeError:
+        return False
+    return False
 
 
 async def _from_framework(request: Req, error: HTTPException) -> Problem:

@@ -58,7 +58,7 @@ async def _recalled(db: Database, key: idempotency.Key) -> idempotency.Kept | No
 async def _begin(
     tx: Tx, key: Key, claim: Claim, caller: Caller, data: NewBooking, quote: Quote, terms: Terms
 ) -> idempotency.Kept | None:
-    """The booking's row, held by us, and the key's reference to it; or what the key kept for a twin that was quicker."""
+    """The booking's row, held by us, and the key's reference to it; or what was kept for a quicker twin."""
     if key and (kept := await idempotency.claim(tx, key, str(claim.id))):
         return kept
     await store.create(tx, claim, caller.id, data, quote, terms)

@@ -59,11 +59,12 @@ def _money(document: Any) -> Money | None:
 
 
 def _booking(terms: Terms, r: dict[str, Any]) -> Booking:
-    money = {name: _money(r[name]) for name in ("total", "deposit", "refund")}
-    plain = {name: r[name] for name in _AS_THEY_ARE}
+    plain: dict[str, Any] = {name: r[name] for name in _AS_THEY_ARE}
     return Booking(
         **plain,
-        **money,
+        total=_money(r["total"]),
+        deposit=_money(r["deposit"]),
+        refund=_money(r["refund"]),
         item_title=terms.title,
         from_=r["starts_at"],
         to=r["ends_at"],

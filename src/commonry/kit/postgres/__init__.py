@@ -150,8 +150,9 @@ class EmbeddedPostgres:
     def _leave(self, place: Place, lock: int) -> None:
         try:
             end_leftovers(place)
-            with suppress(OSError):
-                place.sockets.rmdir()
+            if self._server:  # else the folder may be somebody else's
+                with suppress(OSError):
+                    place.sockets.rmdir()
         finally:
             self._lock = None
             os.close(lock)

@@ -121,10 +121,12 @@ def may(path: Path, account: Account, bits: int) -> bool:
 
 
 def _sockets(folder: Path, mark: str, account: Account) -> Path:
-    """In our folder; in the temporary folder when the path is too long for a socket or closed to the account."""
+    """In our folder; in the temporary one where that is too long for a socket, closed to the account, or a list to
+    libpq, which splits hosts at commas."""
     temporary = (tempfile.gettempdir(), "/tmp")  # noqa: S108 why: `make_private` takes no folder of a stranger
     for candidate in (folder / "run", *(Path(parent, mark).resolve() for parent in temporary)):
-        if len(os.fsencode(candidate / SOCKET)) <= LONGEST_SOCKET_PATH and reachable(candidate, account):
+        fits = len(os.fsencode(candidate / SOCKET)) <= LONGEST_SOCKET_PATH and "," not in str(candidate)
+        if fits and reachable(candidate, account):
             return candidate
     raise PostgresTrouble(f"{account.name} cannot have a socket in {temporary[0]}: set TMPDIR to a short, open path.")
 
@@ -163,7 +165,7 @@ def in_words(error: OSError, folder: Path) -> str:
         return disk_full(folder)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         at, who = error.filename or folder, _name(os.geteuid())
-        return f"{at} cannot be written by {who}: change its owner or use another folder."
+        return f"{who} may not use {at}: change its owner or use another folder."
     return f"PostgreSQL cannot use {error.filename or folder}: {error.strerror}."
 
 

@@ -1,0 +1,34 @@
+"""Runs the benchmarks named on the command line, or all of them, and keeps their results."""
+
+import asyncio
+import importlib
+import json
+import platform
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ALL = sorted(f.stem for f in HERE.glob("*.py") if not f.stem.startswith("_") and f.stem != "embedded")
+
+
+def main() -> int:
+    """Measure; 1 for an unknown name."""
+    wanted = sys.argv[1:] or ALL
+    if unknown := set(wanted) - set(ALL):
+        print(f"no benchmark called {', '.join(sorted(unknown))}; there are: {', '.join(ALL)}", file=sys.stderr)
+        return 1
+    for name in wanted:
+        print(f"== {name}", flush=True)
+        result = asyncio.run(importlib.import_module(f"benchmarks.{name}").measure())
+        result["machine"] = {
+            "python": platform.python_version(),
+            "system": platform.system(),
+            "cpu": platform.machine(),
+        }
+        (HERE / "results").mkdir(exist_ok=True)
+        (HERE / "results" / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
