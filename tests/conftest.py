@@ -8,6 +8,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 import commonry
@@ -20,9 +21,13 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A running embedded server in a folder of its own."""
+    """A running embedded server in a folder of its own. Nothing in it has to survive: it need not wait for the disk."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("pg"))
     server.start()
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
     yield server
     server.stop()
 

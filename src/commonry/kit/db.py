@@ -7,9 +7,11 @@ arguments. Connections are in autocommit: a lone read is one round trip, `tx()` 
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from typing import Any, LiteralString, TypeVar
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import msgspec
 import psycopg
@@ -21,6 +23,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from commonry.kit import clock
 from commonry.kit.problems import Unavailable
+from commonry.kit.telemetry import pool_waiting
 
 T = TypeVar("T")
 DatabaseError = psycopg.Error
@@ -44,6 +47,7 @@ class Database:
 
     def __init__(self, url: str, *, name: str, size: int = 10, patience: float = 3.0, prepare: bool = True) -> None:
         self.name = name
+        self._times: WeakKeyDictionary[Tx, datetime | None] = WeakKeyDictionary()
         settings = {
             "autocommit": True,
             "options": "-c timezone=UTC -c statement_timeout=30s -c lock_timeout=10s",
@@ -68,6 +72,7 @@ class Database:
     async def open(self) -> None:
         """Start the pool; connects lazily, so that services may start before their database."""
         await self.pool.open(wait=False)
+        pool_waiting.labels(self.name).set_function(lambda: self.pool.get_stats().get("requests_waiting", 0))
 
     async def close(self) -> None:
         """Wait briefly for connections in use, then close all."""
@@ -76,19 +81,17 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Tx]:
         """A connection for reads that need no common snapshot: each statement is its own transaction."""
-        if clock.pretended() is not None:
-            async with self.tx() as tx:
-                yield tx
-            return
         async with self._connection() as conn:
             yield conn
+
+    def alone(self) -> AbstractAsyncContextManager[Tx]:
+        """A connection for ONE writing statement, which is then a transaction of its own: half the cost of `tx()`."""
+        return self.read()
 
     @asynccontextmanager
     async def tx(self) -> AsyncGenerator[Tx]:
         """A transaction: committed at the end, rolled back by any exception."""
         async with self._connection() as conn, conn.transaction():
-            if instant := clock.pretended():
-                await conn.execute("SELECT set_config('commonry.now', %s, true)", [instant.isoformat()])
             yield conn
 
     async def transact(self, work: Callable[[Tx], Awaitable[T]]) -> T:
@@ -106,6 +109,8 @@ class Database:
     async def _connection(self) -> AsyncGenerator[Tx]:
         try:
             async with self.pool.connection() as conn:
+                if self._times.get(conn) != clock.pretended():
+                    await self._set_time(conn)
                 yield conn
         except PoolTimeout as e:
             raise Unavailable(f"The database of {self.name} is busy or away.") from e
@@ -113,6 +118,13 @@ class Database:
             raise
         except OperationalError as e:
             raise Unavailable(f"The database of {self.name} does not answer.") from e
+
+
+    async def _set_time(self, conn: Tx) -> None:
+        """Tell the connection which present its next user lives in (`kit.clock`). In real life this is never called."""
+        instant = clock.pretended()
+        await conn.execute("SELECT set_config('commonry.now', %s, false)", [instant.isoformat() if instant else ""])
+        self._times[conn] = instant
 
 
 async def one(tx: Tx, make: Callable[..., T], query: LiteralString, params: Params | None = None) -> T | None:

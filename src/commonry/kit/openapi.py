@@ -6,7 +6,7 @@ once.
 """
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Union, get_args, get_origin
 
@@ -15,6 +15,8 @@ from litestar import Litestar, Response
 from litestar.enums import MediaType
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
+
+from commonry.kit.idempotency import Key
 
 REFERENCE = "#/components/schemas/{name}"
 RESERVED = {"request", "scope", "state", "headers", "cookies", "query", "socket", "body", "data"}
@@ -35,9 +37,7 @@ Json = dict[str, Any]
 def document(app: Litestar) -> Json:
     """Paths and component schemas of the handlers that are not hidden with `include_in_schema=False`."""
     found = list(_operations(app))
-    kinds = list(
-        dict.fromkeys(k for _, _, h in found for kind in (_sent(h), _answered(h)) for k in _alternatives(kind))
-    )
+    kinds = list(dict.fromkeys(k for _, _, h in found for kind in _kinds(h) for k in _alternatives(kind)))
     made, components = msgspec.json.schema_components([k for k in kinds if _describable(k)], ref_template=REFERENCE)
     schemas = dict(zip((k for k in kinds if _describable(k)), made, strict=True))
     paths: Json = {}
@@ -62,22 +62,36 @@ def _operation(route: HTTPRoute, handler: HTTPRouteHandler, schemas: Json) -> Js
         "operationId": handler.operation_id or handler.fn.__name__,
         "parameters": list(_parameters(route, handler)),
         "requestBody": _request_body(handler, schemas),
-        "responses": {str(handler.status_code): _response(handler, schemas)},
+        "responses": {str(handler.status_code): _response(handler, schemas)} | _further(handler, schemas),
         "security": handler.resolve_security(),
     }
     return {name: value for name, value in told.items() if value}
 
 
 def _parameters(route: HTTPRoute, handler: HTTPRouteHandler) -> Iterator[Json]:
-    given = set(handler.resolve_dependencies())
-    for name, field in handler.parsed_fn_signature.parameters.items():
+    for name, field in _asked(handler.parsed_fn_signature, handler.resolve_dependencies()).items():
         if name in route.path_parameters:
             yield {"name": name, "in": "path", "required": True, "schema": _bare_schema(field.annotation)}
-        elif name not in given | RESERVED:
+        else:
             yield _parameter(name, field)
-    if "once" in handler.parsed_fn_signature.parameters:
+    if any(_is_key(name, field) for name, field in handler.parsed_fn_signature.parameters.items()):
         text = "Any unique text: the same key and body give the same answer, however often they are sent."
         yield _in_header("Idempotency-Key", {"type": "string", "minLength": 1, "maxLength": 255}, text)
+
+
+def _is_key(name: str, field: Any) -> bool:
+    return name == "once" or Key in _alternatives(field.annotation)
+
+
+def _asked(signature: Any, dependencies: Json) -> Json:
+    """What a handler, or a dependency of its own, wants from the path, the query or the headers."""
+    asked: Json = {}
+    for name, field in signature.parameters.items():
+        if name in dependencies:
+            asked |= _asked(dependencies[name].parsed_fn_signature, dependencies)
+        elif name not in RESERVED:
+            asked[name] = field
+    return asked
 
 
 def _parameter(name: str, field: Any) -> Json:
@@ -109,9 +123,12 @@ def _bare_schema(kind: Any) -> Json:
 
 
 def _request_body(handler: HTTPRouteHandler, schemas: Json) -> Json | None:
-    """From `data`; a handler that reads the body itself says `opt={"body": {media type: schema}}`."""
-    if said := handler.opt.get("body"):
-        return {"required": True, "content": {media: {"schema": schema} for media, schema in said.items()}}
+    """From `data`; a handler that reads the body itself tells with an `operation_class`."""
+    told: Any = handler.operation_class()
+    if hasattr(told, "__post_init__"):  # a plain subclass's is not run by the constructor it inherits
+        told.__post_init__()
+    if told.request_body:
+        return told.request_body.to_schema()
     kind = _sent(handler)
     if kind is None:
         return None
@@ -129,9 +146,29 @@ def _response(handler: HTTPRouteHandler, schemas: Json) -> Json:
     return told | {"content": {media: {"schema": schema}}}
 
 
+def _further(handler: HTTPRouteHandler, schemas: Json) -> Json:
+    """Other good answers, as the handler's `responses=` tells them."""
+    return {
+        str(status): {
+            "description": spec.description,
+            "content": {JSON: {"schema": _schema(spec.data_container, schemas)}},
+        }
+        for status, spec in _specs(handler).items()
+    }
+
+
 def _schema(kind: Any, schemas: Json) -> Json:
     known: list[Json] = [schemas.get(k, {}) for k in _alternatives(kind)]
     return known[0] if len(known) == 1 else {"anyOf": known}
+
+
+def _kinds(handler: HTTPRouteHandler) -> list[Any]:
+    """All types that a handler takes in or gives out."""
+    return [_sent(handler), _answered(handler), *(spec.data_container for spec in _specs(handler).values())]
+
+
+def _specs(handler: HTTPRouteHandler) -> Mapping[int, Any]:
+    return handler.responses or {}
 
 
 def _sent(handler: HTTPRouteHandler) -> Any:

@@ -52,13 +52,16 @@ class Near:
     ) -> Answer:
         """Run the application on a request made up here. Raises `Unavailable` after `timeout` seconds."""
         sent: list[Any] = []
+        over = asyncio.Event()
 
         async def send(message: Any) -> None:
             sent.append(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                over.set()
 
         try:
             async with asyncio.timeout(timeout):
-                await self.app(_scope(method, path, query, headers), _receiver(body), send)
+                await self.app(_scope(method, path, query, headers), _receiver(body, over), send)
         except TimeoutError as e:
             raise Unavailable(f"{self.name} did not answer in time.") from e
         names = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in sent[0]["headers"]}
@@ -83,13 +86,14 @@ def _scope(method: str, path: str, query: str, headers: Mapping[str, str]) -> di
     }
 
 
-def _receiver(body: bytes) -> Any:
+def _receiver(body: bytes, over: asyncio.Event) -> Any:
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> Any:
         if message := next(messages, None):
             return message
-        return await asyncio.Event().wait()  # the caller stays connected: a disconnect never comes
+        await over.wait()  # the caller stays connected until it has the whole answer
+        return {"type": "http.disconnect"}
 
     return receive
 

@@ -64,9 +64,8 @@ def _refund(row: Running, caller: Caller) -> Money | None:
     booking = row.booking
     if booking.total is None or caller.id != booking.borrower_id:
         return None
-    tiers = policies.TIERS[booking.cancellation]
     due = policies.refund_due(
-        booking.total.amount, tiers, now=clock.now(), start=booking.from_, booked_at=booking.created_at
+        booking.total.amount, row.tiers, now=clock.now(), start=booking.from_, booked_at=booking.created_at
     )
     return Money(due, booking.total.currency)
 

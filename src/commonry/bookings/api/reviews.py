@@ -1,15 +1,18 @@
 """Reviews: one a side, double blind (rule 19)."""
 
+from datetime import datetime
 from uuid import UUID
 
 from litestar import Response, get, post
 
 from commonry.bookings.api.bookings import visible
-from commonry.bookings.rules import views
+from commonry.bookings.rules import policies, views
 from commonry.bookings.rules.transitions import REVIEWABLE
 from commonry.bookings.store import reviews as store
+from commonry.bookings.store.bookings import Running
 from commonry.contracts.bookings import NewReview, Review
 from commonry.contracts.problems import NotInThatState
+from commonry.kit import clock
 from commonry.kit.auth import Caller
 from commonry.kit.db import Database
 from commonry.kit.pages import Cursor, Limit, Page, decode, page
@@ -25,13 +28,22 @@ from commonry.kit.service import Once
     security=[{"bearer": []}],
 )
 async def review(booking_id: UUID, data: NewReview, caller: Caller, once: Once, db: Database) -> Response[Review]:
-    booking = (await visible(db, booking_id, caller)).booking
-    side = views.side(booking, caller.id)
+    row = await visible(db, booking_id, caller)
+    side = views.side(row.booking, caller.id)
     if side is None:
         raise NotAllowed
-    if booking.state not in REVIEWABLE:
-        raise NotInThatState(state=booking.state)
-    return await once(lambda tx: store.add(tx, booking, caller.id, side, data))
+    until = _open_until(row)
+    return await once(lambda tx: store.add(tx, row.booking, caller.id, side, data, until))
+
+
+def _open_until(row: Running) -> datetime:
+    """When the reviews of a booking that is back become public; then none can be added, or it would not be blind."""
+    if row.booking.state not in REVIEWABLE:
+        raise NotInThatState(state=row.booking.state)
+    completed = row.completed_at or clock.now()
+    if not policies.reviews_open(completed, clock.now()):
+        raise NotInThatState("The reviews of this booking are public; none can be added.", state=row.booking.state)
+    return policies.reviews_published_at(completed, None)
 
 
 @get(

@@ -40,6 +40,7 @@ def upgrade() -> None:
             ends_at timestamptz NOT NULL,
             quantity integer NOT NULL,
             terms jsonb NOT NULL,
+            tiers jsonb NOT NULL,
             lines jsonb NOT NULL,
             total jsonb,
             deposit jsonb,

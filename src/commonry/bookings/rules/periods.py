@@ -77,7 +77,7 @@ def started_days(start: datetime, end: datetime, zone: str) -> int:
     return days + (elapsed(wall.replace(tzinfo=ZoneInfo(zone)), end) > timedelta(0))
 
 
-def mistakes_in_period(period: Period, terms: Terms, now: datetime, quantity: int = 1) -> list[Mistake]:
+def mistakes_in_period(period: Period, terms: Terms, now: datetime, quantity: int) -> list[Mistake]:
     """All that the item's terms have against a period, at `from`, `to` and `quantity`; empty if nothing (rules 1, 4).
 
     Notice is elapsed time before the start, with a grace of 5 minutes; the horizon is counted in local dates, its last

@@ -1,6 +1,5 @@
 """Who may see and do what with a booking, and how it looks to them (rules 20 and 21)."""
 
-from copy import copy
 from uuid import UUID
 
 from commonry.bookings.rules.transitions import Who
@@ -27,9 +26,8 @@ def may(who: frozenset[Who], booking: Booking, person: UUID, *, manages: bool) -
 def seen_by(booking: Booking, location: Location, person: UUID) -> Booking:
     """The booking with its place: exact for the owner, and for the borrower once it is confirmed."""
     exact = person == booking.owner_id or booking.state in ADDRESS_SHOWN
-    seen = copy(booking)
-    seen.location = location if exact else _blurred(location)
-    return seen
+    booking.location = location if exact else _blurred(location)
+    return booking
 
 
 def _blurred(location: Location) -> Location:

@@ -5,6 +5,7 @@ tombstone under the booking's id at the service it undoes, so that a step that a
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from commonry.kit.problems import Conflict, NotFound, Problem, Unavailable
 TRIES = 2
 """How often an unanswered authorisation is tried while its borrower waits, before the booking is given up."""
 LATE_STEP = timedelta(hours=1)
+HELD = "The deposit is held, not charged"
 
 Action = Callable[[Running], Awaitable[Move]]
 
@@ -93,7 +95,7 @@ class Steps:
         refused = await self._authorise(row, "deposit", row.booking.deposit)
         if refused:
             return self._undo("failed", refused)
-        return Move(to=next_step, text="The deposit is held, not charged", changes={"deposit_state": "held"})
+        return Move(to=next_step, text=HELD, changes={"deposit_state": "held"})
 
     async def capture(self, row: Running) -> Move:
         """Take the rental money that was set aside."""
@@ -126,15 +128,16 @@ class Steps:
 
     async def secure(self, row: Running) -> Move:
         """Hold the deposit if it is not held yet; without it nothing is handed over."""
+        text, changes = None, dict[str, Any]()
         if row.booking.deposit_state == "due":
             refused = await self._authorise(row, "deposit", row.booking.deposit)
             if refused:
                 return self._not_handed_over(row, refused, "The deposit could not be held; it is tried again at pickup")
-        held = {"deposit_state": "held"} if row.booking.deposit else {}
+            text, changes = HELD, {"deposit_state": "held"}
         if row.picked_up_at is None:
             due = self._next_look(row, deposit_done=True)
-            return Move(to="confirmed", text="The deposit is held, not charged", due=due, changes=held)
-        return Move(to="hand_over", text="The deposit is held, not charged" if held else None, changes=held)
+            return Move(to="confirmed", text=text, due=due, changes=changes)
+        return Move(to="hand_over", text=text, changes=changes)
 
     async def hand_over(self, row: Running) -> Move:
         """Tell the calendar that the thing is out; an early pickup needs a calendar that is free until the start."""
@@ -156,10 +159,9 @@ class Steps:
     async def overdue(self, row: Running) -> Move:
         """It should be back: keep the unit occupied hour by hour, and warn whoever comes next (rule 10)."""
         until = clock.now() + 2 * LATE_STEP
-        try:
+        with suppress(ItemTaken):  # then the next booking holds what follows
             await self.peers.inventory.move(row.id, Period(row.booking.from_, max(until, row.booking.to)))
-        except ItemTaken:
-            await self._flag_next(row, risk=True)
+        await self._flag_next(row, risk=True)
         text = None if row.booking.overdue else "Overdue: please bring it back"
         return Move(to="in_use", text=text, due=clock.now() + LATE_STEP, changes={"overdue": True})
 
@@ -178,21 +180,38 @@ class Steps:
         return Move(to="settle")
 
     async def settle(self, row: Running) -> Move:
-        """Release the deposit, or take what is owed from it, then credit the owner."""
+        """Release the deposit or take what is owed from it, collect a late fee, credit the owner."""
         changes: dict[str, Any] = {"state": "completed", "completed": True}
+        late, text = self._late_fee(row), "All done"
         if row.booking.deposit_state == "held":
-            changes["deposit_state"] = await self._settle_deposit(row)
-        if row.booking.total or changes.get("deposit_state") == "captured":
+            changes["deposit_state"] = await self._settle_deposit(row, owed_from_deposit(row.booking, late, row.claim))
+        elif late and not await self._collected(row, late):
+            text = "All done, but the late fee could not be collected"
+        if row.booking.total or late or changes.get("deposit_state") == "captured":
             await self.peers.payments.pay_out(row.id)
-        return Move(to="over", text="All done", changes=changes)
+        return Move(to="over", text=text, changes=changes)
 
-    async def _settle_deposit(self, row: Running) -> str:
-        owed = owed_from_deposit(row.booking, row.terms, row.claim, row.returned_at, self.settings.late_grace_minutes)
+    def _late_fee(self, row: Running) -> Money | None:
+        grace = timedelta(minutes=self.settings.late_grace_minutes)
+        returned_at = row.returned_at or clock.now()
+        return policies.late_fee(row.terms, row.booking.quantity, row.booking.to, returned_at, grace)
+
+    async def _settle_deposit(self, row: Running, owed: Money | None) -> str:
         if owed is None:
             await self.peers.payments.void(row.id, "deposit")
             return "released"
         await self.peers.payments.capture(row.id, "deposit", owed)
         return "captured"
+
+    async def _collected(self, row: Running, late: Money) -> bool:
+        """Charge the late fee to the booking's payment method; False when it is refused: a manager may settle it."""
+        if row.method is None or await self._authorise(row, "late_fee", late):
+            return False
+        try:
+            await self.peers.payments.capture(row.id, "late_fee")
+        except PaymentDeclined:
+            return False
+        return True
 
     # --- undoing ---
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from commonry.bookings.rules import policies
 from commonry.bookings.rules.transitions import STEPS, Command, StepName
 from commonry.contracts.bookings import Booking, BookingState, HandoverReport, Line, NewBooking, Quote
 from commonry.contracts.inventory import Terms
@@ -25,6 +26,7 @@ class Running(msgspec.Struct, kw_only=True):
     booking: Booking
     step: StepName
     terms: Terms
+    tiers: policies.Tiers
     method: str | None
     ending: BookingState | None
     claim: Money | None
@@ -82,6 +84,7 @@ def running(**r: Any) -> Running:
     return Running(
         booking=_booking(terms, r),
         terms=terms,
+        tiers=r["tiers"],
         step=r["step"],
         method=r["payment_method"],
         ending=r["ending"],
@@ -98,7 +101,8 @@ _AS_THEY_ARE = (
     " created_at updated_at"
 ).split()
 COLUMNS: LiteralString = """
-    id, item_id, borrower_id, owner_id, starts_at, ends_at, quantity, terms, lines, total, deposit, payment_method,
+    id, item_id, borrower_id, owner_id, starts_at, ends_at, quantity, terms, tiers, lines, total, deposit,
+    payment_method,
     message, state, step, ending, problem, refund, claim, deposit_state, overdue, disputed, at_risk, answer_by,
     picked_up_at, returned_at, completed_at, attempts, created_at, updated_at"""
 
@@ -113,6 +117,7 @@ async def create(tx: Tx, claim: Claim, borrower: UUID, order: NewBooking, quote:
         "to": order.to,
         "quantity": order.quantity,
         "terms": as_json(terms),
+        "tiers": as_json(policies.TIERS[terms.cancellation]),
         "lines": as_json(msgspec.to_builtins(quote.lines)),
         "total": quote.total and as_json(quote.total),
         "deposit": quote.deposit and as_json(quote.deposit),
@@ -203,10 +208,10 @@ async def has_live(tx: Tx, member: UUID) -> bool:
 _CREATE: LiteralString = (
     """
     WITH made AS (
-        INSERT INTO bookings (id, item_id, borrower_id, owner_id, starts_at, ends_at, quantity, terms, lines, total,
-            deposit, deposit_state, payment_method, message, due, holder, lease_until)
-        VALUES (%(id)s, %(item)s, %(borrower)s, %(owner)s, %(from)s, %(to)s, %(quantity)s, %(terms)s, %(lines)s,
-            %(total)s, %(deposit)s, %(deposit_state)s, %(method)s, %(message)s, app_now(), %(holder)s,
+        INSERT INTO bookings (id, item_id, borrower_id, owner_id, starts_at, ends_at, quantity, terms, tiers, lines,
+            total, deposit, deposit_state, payment_method, message, due, holder, lease_until)
+        VALUES (%(id)s, %(item)s, %(borrower)s, %(owner)s, %(from)s, %(to)s, %(quantity)s, %(terms)s, %(tiers)s,
+            %(lines)s, %(total)s, %(deposit)s, %(deposit_state)s, %(method)s, %(message)s, app_now(), %(holder)s,
             now() + make_interval(secs => %(lease)s))
         RETURNING """
     + COLUMNS

@@ -1,5 +1,6 @@
 """Reviews: one a side, hidden until both are in or their time has come, then immutable and public."""
 
+from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
@@ -10,10 +11,8 @@ from commonry.kit.db import Tx, many, one, run
 from commonry.kit.ids import new_id
 from commonry.kit.outbox import announce
 
-VISIBLE_AFTER_DAYS = 7
 
-
-async def add(tx: Tx, booking: Booking, author: UUID, side: Side, review: NewReview) -> Review:
+async def add(tx: Tx, booking: Booking, author: UUID, side: Side, review: NewReview, publish_at: datetime) -> Review:
     """Keep a side's review; if the other side's is in, both become public. Raises AlreadyReviewed."""
     row = {
         "id": new_id(),
@@ -24,7 +23,7 @@ async def add(tx: Tx, booking: Booking, author: UUID, side: Side, review: NewRev
         "subject": booking.owner_id if side == "borrower" else booking.borrower_id,
         "rating": review.rating,
         "text": review.text,
-        "days": VISIBLE_AFTER_DAYS,
+        "publish_at": publish_at,
     }
     await run(tx, _ONE_AT_A_TIME, {"booking": booking.id})
     made = await one(tx, Review, _ADD, row)
@@ -64,7 +63,7 @@ _ADD: LiteralString = (
     """
     INSERT INTO reviews (id, booking_id, side, item_id, author_id, subject_id, rating, text, publish_at)
     VALUES (%(id)s, %(booking)s, %(side)s, %(item)s, %(author)s, %(subject)s, %(rating)s, %(text)s,
-        app_now() + make_interval(days => %(days)s))
+        %(publish_at)s)
     ON CONFLICT DO NOTHING RETURNING"""
     + _COLUMNS
 )

@@ -72,7 +72,7 @@ class EmbeddedPostgres:
             return
         try:
             self._start()
-        except BaseException as error:
+        except BaseException as error:  # why: an interrupt too must not leave a server and a lock behind
             self.stop()
             if isinstance(error, OSError):
                 raise PostgresTrouble(in_words(error, self._folder)) from error
@@ -163,7 +163,7 @@ class EmbeddedPostgres:
 
     def create_databases(self, names: Sequence[str]) -> None:
         """A role and a database of its own for each name, unless they are there. Other roles cannot connect to it."""
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=5) as connection:
             roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
             databases = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
             for name in names:

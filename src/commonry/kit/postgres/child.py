@@ -9,11 +9,14 @@ import os
 import sys
 
 PR_SET_PDEATHSIG = 1
+FOLDER = 9
+"""The descriptor of FOLDER."""
 
 
 def become(parent: int, uid: int, gid: int, signal: int, folder: str, *command: str) -> None:
     os.umask(0o077)
-    os.chdir(folder)  # while still root: the account we become may not be allowed through the folders above
+    os.dup2(os.open(folder, os.O_RDONLY), FOLDER)  # while still root: the account may not get through the folders above
+    os.chdir("/")
     if uid != os.getuid():
         os.setgroups([])
         os.setgid(gid)

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -90,13 +91,10 @@ def make_cluster(place: Place, programs: Path, version: int) -> None:
 
 def _initdb(place: Place, new: Path, programs: Path, version: int) -> None:
     """Run initdb, which itself works without fsync and syncs everything once at its end."""
-    command = [
-        str(programs / "initdb"),
-        "-D",
-        place.named_by_server(new),
-        *INITDB,
-        *(BUILTIN if version >= 17 else LIBC),
-    ]
+    options = [*INITDB, *(BUILTIN if version >= 17 else LIBC)]
+    if version >= 17 and sys.platform == "linux":
+        options.append("--sync-method=syncfs")
+    command = [str(programs / "initdb"), "-D", place.named_by_server(new), *options]
     done = subprocess.run(
         place.command(new, signal.SIGKILL, command),
         env=environment(),
@@ -123,6 +121,8 @@ def write_settings(place: Place, programs: Path, version: int) -> None:
     extra: dict[str, str | int | float] = {"unix_socket_directories": f'"{quoted}"'}
     if version >= 18:
         extra["io_method"] = "sync"  # no worker processes
+    if sys.platform == "linux":
+        extra["recovery_init_sync_method"] = "syncfs"  # one call instead of one per file before a crash is recovered
     if any(programs.parent.glob("lib/pg_stat_statements.*")):  # costs 1 MB; not part of every installation
         extra["shared_preload_libraries"] = "pg_stat_statements"
     lines = [HEADER, *(f"{name} = {_literal(value)}" for name, value in (SETTINGS | extra).items()), ""]
@@ -140,7 +140,7 @@ def _literal(value: str | float) -> str:
 
 def failure(place: Place, said: str) -> str:
     """Why PostgreSQL did not start, from what it printed."""
-    if "No space left on device" in said:
+    if re.search(r"^(?!.*(shared memory|semaphore)).*No space left on device", said, re.MULTILINE):
         return disk_full(place.folder)
     reasons = re.findall(r"(?:FATAL|PANIC|[Ee]rror): +(.+)", said) or said.strip().splitlines() or ["it said nothing"]
     return f"PostgreSQL did not start in {place.folder}: {reasons[-1].rstrip('.')} (more in {place.log})."
@@ -152,7 +152,10 @@ def start_log(place: Place) -> Path:
 
 
 def last_words(place: Place) -> str:
-    """The end of what the server printed: to standard error until its log is open, then there."""
-    newest = max(place.log.glob("postgresql-*.log"), key=lambda f: f.stat().st_mtime, default=None)
-    files = [file for file in (newest, start_log(place)) if file and file.exists()]
-    return "\n".join(file.read_text(errors="replace")[-8000:] for file in files)
+    """What the server printed since it was last started: to its log, and to standard error until that was open."""
+    start = start_log(place)
+    if not start.exists():
+        return ""
+    logs = [file for file in place.log.glob("*.log") if file.stat().st_mtime >= start.stat().st_mtime]
+    said = [file.read_text(errors="replace")[-8000:].rpartition("starting PostgreSQL")[2] for file in (*logs, start)]
+    return "\n".join(said)

@@ -55,12 +55,12 @@ def _all_gone(place: Place, patience: float) -> bool:
 
 def servers(place: Place) -> dict[int, str]:
     """Pids and command lines of this folder's server processes. A zombie has no command line and is not among them."""
-    owners = {place.account.uid, os.geteuid()}  # nobody else can lead root to kill what only calls itself a server
+    accounts = {place.account.uid, os.geteuid()}  # nobody else can lead root to kill what only calls itself a server
     marks = (place.mark, f" -D {place.cluster} ")  # the second for one that was started by hand
     return {
         pid: command
         for pid, uid, command in (_from_proc() if (PROC / "self").exists() else _from_ps())
-        if uid in owners and SERVER.search(command) and any(mark in f"{command} " for mark in marks)
+        if uid in accounts and SERVER.search(command) and any(mark in f"{command} " for mark in marks)
     }
 
 
@@ -76,4 +76,4 @@ def _from_ps() -> Iterator[tuple[int, int, str]]:
     listed = subprocess.run(["ps", "-axww", "-o", "pid=,uid=,command="], capture_output=True, text=True, check=True)
     for line in listed.stdout.splitlines():
         pid, uid, command = line.split(None, 2)
-        yield int(pid), int(uid), command
+        yield int(pid), int(uid) % 2**32, command  # macOS calls nobody -2 here and 4294967294 elsewhere

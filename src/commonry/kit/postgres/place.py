@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET_PATH = 103 if sys.platform == "darwin" else 107
+DESCRIPTOR = "/proc/self/fd/9"
+"""Where `CHILD` opens the folder the server works in."""
 CHILD = Path(__file__).with_name("child.py")
 
 
@@ -52,8 +54,8 @@ class Place:
         return self.folder / "log"
 
     def named_by_server(self, working: Path) -> str:
-        """What the server calls the folder it works in: /proc/self/cwd is open to it even if a folder above is not."""
-        return str(working) if reachable(working, self.account) else "/proc/self/cwd"
+        """What the server calls the folder it works in: by a descriptor where a folder above is closed to it."""
+        return str(working) if reachable(working, self.account) else DESCRIPTOR
 
     def command(self, working: Path, signal: int, command: list[str]) -> list[str]:
         """`command` run as the server's account in `working`; `signal` ends it when the thread that starts it ends."""
@@ -68,7 +70,7 @@ def settle(folder: Path) -> Place:
     account = _account(folder / "cluster")
     if account.uid != os.geteuid():
         folder.chmod(folder.stat().st_mode & 0o7777 | 0o011)  # to pass through; what is private has a folder of its own
-    if not (reachable(folder / "cluster", account) or Path("/proc/self/cwd").exists()):
+    if not (reachable(folder / "cluster", account) or Path(DESCRIPTOR).parent.exists()):
         raise PostgresTrouble(f"PostgreSQL runs as {account.name}, who cannot enter {folder}: use another folder.")
     mark = "commonry-" + hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     return Place(folder, account, _sockets(folder, mark, account), mark)
@@ -83,7 +85,7 @@ def _account(cluster: Path) -> Account:
             raise PostgresTrouble(f"{cluster} belongs to {_name(status.st_uid)}: run Commonry as before.")
         return us
     if status and status.st_uid == 0:
-        raise PostgresTrouble(f"{cluster} belongs to root, as whom PostgreSQL does not run: change its owner.")
+        raise PostgresTrouble(f"{cluster} belongs to root, as whom PostgreSQL does not run: chown it.")
     return Account(status.st_uid, status.st_gid, _name(status.st_uid)) if status else _unprivileged()
 
 
@@ -165,7 +167,7 @@ def in_words(error: OSError, folder: Path) -> str:
         return disk_full(folder)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         at, who = error.filename or folder, _name(os.geteuid())
-        return f"{who} may not use {at}: change its owner or use another folder."
+        return f"{who} may not use {at}: change its permissions or use another folder."
     return f"PostgreSQL cannot use {error.filename or folder}: {error.strerror}."
 
 

@@ -1,0 +1,30 @@
+"""All commands, by name."""
+
+import click
+
+from commonry.cli.doctor import doctor
+from commonry.cli.loading import demo, export, import_
+from commonry.cli.members import promote
+from commonry.cli.serving import migrate, serve
+from commonry.cli.up import up
+
+EXAMPLES = """\b
+Examples:
+  commonry up                     everything, on http://127.0.0.1:8000
+  commonry demo                   play a whole loan against it, step by step
+  commonry import things.csv --email you@example.org
+  commonry doctor                 what is wrong, and what to do
+"""
+
+
+@click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="commonry", message="commonry %(version)s")
+def commonry() -> None:
+    """Share things: list, find, reserve, pay, pick up, use, return.
+
+    Settings are environment variables COMMONRY_…; what is said on the command line wins.
+    """
+
+
+for command in (up, demo, import_, export, promote, doctor, serve, migrate):
+    commonry.add_command(command)

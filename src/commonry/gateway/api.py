@@ -1,0 +1,98 @@
+"""The gateway's application: its own few addresses, and everything else passed on by path.
+
+Own addresses answer GET and HEAD. What no table knows is a 404 problem; what exists, but not for that method, is a 405
+that says in `Allow` what would do.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from commonry.contracts.settings import Settings
+from commonry.gateway import pages, problems
+from commonry.gateway.document import Documents
+from commonry.gateway.edge import edge
+from commonry.gateway.forward import Upstream, upstreams
+from commonry.gateway.routes import route_for
+from commonry.gateway.status import Health
+from commonry.kit.asgi import App, Message, Receive, Reply, Scope, Send, answer, json_reply, problem_reply
+from commonry.kit.peers import Far, Near
+from commonry.kit.problems import MethodNotAllowed, NotFound
+from commonry.kit.telemetry import metrics_page
+
+Own = Callable[[Scope], Awaitable[Reply]]
+
+
+@asynccontextmanager
+async def gateway(settings: Settings, peers: Mapping[str, Near | Far]) -> AsyncGenerator[App]:
+    """The application over these services. Connections to far ones are closed at the end."""
+    services = upstreams(peers, settings.answer_seconds)
+    documents, health = Documents(peers), Health(peers)
+    try:
+        yield edge(Gateway(services, documents, own_addresses(peers, documents, health)), settings.max_body)
+    finally:
+        for service in services.values():
+            await service.close()
+        await health.close()
+
+
+def own_addresses(peers: Mapping[str, Near | Far], documents: Documents, health: Health) -> dict[str, Own]:
+    """Path → what answers it."""
+    return {
+        "/": pages.Home(peers["inventory"]),
+        "/style.css": pages.style,
+        "/healthz": _alive,
+        "/readyz": health.ready,
+        "/metrics": _metrics,
+        "/api/v1/status": health.status,
+        "/api/v1/openapi.json": documents.reply,
+        "/api/docs": pages.Reference(documents.joined),
+        "/problems": problems.catalogue,
+    }
+
+
+class Gateway(NamedTuple):
+    """Own addresses first, then the services' by prefix."""
+
+    services: Mapping[str, Upstream]
+    documents: Documents
+    own: Mapping[str, Own]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if route := route_for(path):
+            scope["path_template"] = route.prefix
+            await self.services[route.service](scope, receive, self._saying_what_is_allowed(path, send))
+        elif own := self.own.get(path):
+            await _answer_own(path, own, scope, send)
+        elif path.startswith("/problems/"):
+            await _answer_own("/problems/{slug}", problems.page, scope, send)
+        else:
+            raise NotFound
+
+    def _saying_what_is_allowed(self, path: str, send: Send) -> Send:
+        async def sending(message: Message) -> None:
+            if message.get("status") == MethodNotAllowed.status:
+                allow = ", ".join(await self.documents.methods(path)) or "GET"
+                message = message | {"headers": [*message["headers"], (b"allow", allow.encode())]}
+            await send(message)
+
+        return sending
+
+
+async def _answer_own(route: str, own: Own, scope: Scope, send: Send) -> None:
+    scope["path_template"] = route
+    if scope["method"] not in ("GET", "HEAD"):
+        refusal = problem_reply(MethodNotAllowed())
+        await answer(send, refusal._replace(headers={"allow": "GET, HEAD"}))
+    else:
+        await answer(send, await own(scope))
+
+
+async def _alive(_: Scope) -> Reply:
+    """Liveness: this process answers. Never asks anything else."""
+    return json_reply({"status": "ok"})
+
+
+async def _metrics(_: Scope) -> Reply:
+    return Reply(metrics_page(), "text/plain; version=0.0.4; charset=utf-8")

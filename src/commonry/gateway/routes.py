@@ -1,0 +1,56 @@
+"""Which service answers which paths: a table. The most specific entry wins; `*` stands for one segment.
+
+What is not in the table is not forwarded, which is how `/internal` stays inside.
+"""
+
+from typing import Any, NamedTuple
+
+PUBLIC = "/api/v1"
+
+
+class Route(NamedTuple):
+    """A prefix of the table and the service that answers below it."""
+
+    prefix: str
+    service: str
+
+
+ROUTES: dict[str, str] = {
+    "/api/v1/auth": "users",
+    "/api/v1/members": "users",
+    "/api/v1/members/*/reviews": "bookings",
+    "/api/v1/items": "inventory",
+    "/api/v1/categories": "inventory",
+    "/api/v1/bookings": "bookings",
+    "/api/v1/payments": "payments",
+}
+"""Path prefix → service."""
+
+_ROUTE = ""  # no segment is empty, so the key cannot clash with one
+
+
+def _planted(table: dict[str, str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for prefix, service in table.items():
+        node = tree
+        for segment in prefix.strip("/").split("/"):
+            node = node.setdefault(segment, {})
+        node[_ROUTE] = Route(prefix, service)
+    return tree
+
+
+_TREE = _planted(ROUTES)
+
+
+def route_for(path: str) -> Route | None:
+    """The route of `path` (decoded), or None. A path that climbs or skips segments belongs to nobody."""
+    _, *segments = path.removesuffix("/").split("/")
+    if any(s in ("", ".", "..") for s in segments):
+        return None
+    node, found = _TREE, None
+    for segment in segments:
+        node = node.get(segment) or node.get("*")
+        if node is None:
+            break
+        found = node.get(_ROUTE, found)
+    return found

@@ -1,0 +1,28 @@
+"""What runs beside the requests: holds expire, returned units cool down, old answers are forgotten.
+
+Every replica may run these at once: rows another one has are skipped, and doing it twice changes nothing.
+"""
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from commonry.inventory.store import room
+from commonry.kit import idempotency
+from commonry.kit.db import Database
+from commonry.kit.periodic import every
+
+
+def loops(db: Database) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+    """Every loop of the service."""
+
+    async def expire_holds() -> None:
+        while await db.transact(room.expire):
+            pass
+
+    async def finish_cooling() -> None:
+        await db.transact(room.finish_cooling)
+
+    async def forget_old() -> None:
+        await db.transact(idempotency.forget_old)
+
+    return every(1, expire_holds), every(60, finish_cooling), every(3600, forget_old)

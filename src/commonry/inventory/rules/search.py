@@ -1,0 +1,70 @@
+"""What a search asks for, and what is wrong with it."""
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from commonry.contracts.inventory import Sort
+from commonry.contracts.problems import Mistake
+from commonry.inventory.rules.calendar import mistakes_in_period
+from commonry.inventory.rules.places import Place, place
+
+USUAL_RADIUS = 10.0
+
+
+@dataclass(frozen=True)
+class Search:
+    """The query of GET /items, as typed."""
+
+    q: str | None = None
+    category: str | None = None
+    near: str | None = None
+    radius_km: float | None = None
+    from_: datetime | None = None
+    to: datetime | None = None
+    max_price: int | None = None
+    owner: UUID | None = None
+    sort: Sort | None = None
+
+    @property
+    def middle(self) -> Place | None:
+        """Where `near` is."""
+        found = place(self.near) if self.near is not None else None
+        return found if isinstance(found, Place) else None
+
+    @property
+    def order(self) -> Sort:
+        """How to sort when nobody said: the best match, else the nearest, else the newest first."""
+        return self.sort or ("relevance" if self.q else "distance" if self.near else "newest")
+
+
+def mistakes_in_search(search: Search, categories: Set[str]) -> list[Mistake]:
+    """What is wrong with a search beyond its single words."""
+    return [*_in_place(search), *_in_dates(search), *_in_words(search, categories)]
+
+
+def _in_place(search: Search) -> Iterator[Mistake]:
+    found = place(search.near) if search.near is not None else None
+    if isinstance(found, Mistake):
+        yield found
+    if search.near is None and search.radius_km is not None:
+        yield Mistake("query.radius_km", "needs `near`")
+    if search.near is None and search.sort == "distance":
+        yield Mistake("query.sort", "by distance needs `near`")
+
+
+def _in_dates(search: Search) -> Iterator[Mistake]:
+    if search.from_ and search.to:
+        yield from mistakes_in_period(search.from_, search.to, "query.")
+    elif search.from_:
+        yield Mistake("query.to", "is required with `from`")
+    elif search.to:
+        yield Mistake("query.from", "is required with `to`")
+
+
+def _in_words(search: Search, categories: Set[str]) -> Iterator[Mistake]:
+    if search.category is not None and search.category not in categories:
+        yield Mistake("query.category", "is no category of ours: GET /api/v1/categories lists them")
+    if search.sort == "relevance" and not search.q:
+        yield Mistake("query.sort", "by relevance needs `q`")
