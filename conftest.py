@@ -1,7 +1,7 @@
 """What holds for every test; what one folder of tests needs stays in that folder's own conftest.py.
 
-Dozens of databases live for seconds here. In memory they cost no waiting for a disk; that processes may be killed without
-losing anything acknowledged is shown all the same, because the kernel keeps what they wrote.
+Dozens of databases live for seconds here. In memory they cost no waiting for a disk; that processes may be killed
+without losing anything acknowledged is shown all the same, because the kernel keeps what they wrote.
 """
 
 import os

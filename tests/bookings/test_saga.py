@@ -272,7 +272,7 @@ async def test_an_interrupted_undo_is_finished_by_another_worker(town: Town, ste
 
 @pytest.mark.parametrize("step", ["hold", "authorise", "capture"])
 async def test_rule_18_a_step_delayed_past_its_undo_revives_nothing(town: Town, step: str) -> None:
-    """The lease's holder sleeps before its step; another worker fails and undoes the booking; then the sleeper wakes."""
+    """The lease's holder sleeps before its step; another worker undoes the booking; then the sleeper wakes."""
     owner, borrower = await town.person(), await town.person()
     item = await owner.lists()
     failpoints.arm(f"bookings.{step}.before=sleep:1.2*1")

@@ -29,19 +29,26 @@ def servers(folder):
     return found
 
 
-@pytest.fixture
-def up(tmp_path):
-    with started("near", tmp_path) as platform:
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    with started("near", tmp_path_factory.mktemp("up")) as platform:
         yield platform
 
 
+@pytest.fixture
+def up(one):
+    """The platform, running again where the test before has stopped it."""
+    if one.processes["platform"].running.poll() is not None:
+        one.processes["platform"].restart()
+    return one
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_told_to_stop_it_stops_with_everything(tmp_path, number):
-    with started("near", tmp_path) as platform:
-        assert servers(platform.folder)
-        assert platform.processes["platform"].kill(number) == 0
-        assert servers(platform.folder) == []
-    assert "Traceback" not in platform.output()
+def test_told_to_stop_it_stops_with_everything(up, number):
+    assert servers(up.folder)
+    assert up.processes["platform"].kill(number) == 0
+    assert servers(up.folder) == []
+    assert "Traceback" not in up.output()
 
 
 def test_told_to_stop_while_it_starts_it_stops_too(tmp_path):

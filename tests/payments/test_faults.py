@@ -3,7 +3,9 @@
 `payments.authorise.answered=error` is our process dying between the provider's effect and our writing it down.
 """
 
+import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +13,10 @@ import pytest
 
 from commonry.contracts.problems import PaymentClosed, PaymentDeclined
 from commonry.kit import failpoints
+from commonry.kit.db import value
 from commonry.kit.problems import InternalError, Unavailable
+from commonry.payments.provider import Charge
+from commonry.payments.sandbox import Sandbox
 from tests.payments.world import World, eur
 
 
@@ -122,6 +127,28 @@ async def test_a_void_that_died_half_way_is_found_out_by_the_capture(world: Worl
     with pytest.raises(PaymentClosed):
         await world.client.capture(booking, "rental")
     assert await world.kinds(booking) == ["authorise", "release"]
+    await world.check_books()
+
+
+class Forgetful(Sandbox):
+    """A provider that cannot close a charge it never heard of, as some are."""
+
+    async def void(self, charge: Charge) -> int:
+        async with self.db.read() as tx:
+            known = await value(tx, "SELECT true FROM sandbox_charges WHERE key = %(key)s", {"key": charge.key})
+        return await super().void(charge) if known else 0
+
+
+async def test_rule_18_a_late_authorisation_is_let_go_even_where_the_provider_forgets(world: World) -> None:
+    booking = uuid4()
+    till = replace(world.till, provider=Forgetful(world.db, 10))
+    failpoints.arm("payments.authorise.asking=sleep:0.4")
+    late = asyncio.create_task(till.authorise(booking, "rental", world.order()))
+    await asyncio.sleep(0.1)
+    assert (await till.void(booking, "rental")).status == "voided"
+    with pytest.raises(PaymentClosed):
+        await late
+    assert await world.effects(booking) == [("voided", 0, 0)]
     await world.check_books()
 
 

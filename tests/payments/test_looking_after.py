@@ -143,6 +143,22 @@ async def test_a_renewal_racing_capture_or_void_never_takes_or_holds_twice(world
     await world.check_books()
 
 
+async def test_a_capture_that_dies_while_its_hold_is_renewed_is_found_and_not_held_again(world: World) -> None:
+    world, booking = World(world.db), uuid4()
+    await world.authorise(booking, 900, "deposit")
+    await world.make_due(booking)
+    capture = "payments.capture.asking=sleep:0.3,payments.capture.answered=error*1"
+    failpoints.arm(f"{capture},payments.authorise.answered=sleep:0.6")
+    dying = asyncio.create_task(world.client.capture(booking, "deposit", eur(500), timeout=30))
+    await asyncio.sleep(0.1)
+    await world.look_after()
+    with pytest.raises(InternalError):
+        await dying
+    assert sorted(await world.effects(booking)) == [("captured", 500, 0), ("voided", 0, 0)]
+    assert (await status(world, booking))[0][0] == "captured"
+    await world.check_books()
+
+
 @pytest.mark.parametrize("where", ["asking", "answered"])
 async def test_a_refund_whose_asker_died_is_finished(world: World, where: str) -> None:
     booking = await world.paid()

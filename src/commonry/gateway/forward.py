@@ -66,7 +66,8 @@ class Patience:
 
     def sending(self, send: Send) -> Send:
         async def watched(message: Message) -> None:
-            self.timeout.reschedule(None)
+            if message["type"] == "http.response.start":
+                self.timeout.reschedule(None)
             await send(message)
 
         return watched

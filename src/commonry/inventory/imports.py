@@ -87,6 +87,7 @@ def _checked(draft: Draft, fields: dict[str, Any], wanted: Wanted) -> NewItem | 
 
 async def _change(tx: Tx, wanted: Wanted, meant: Mapping[int, UUID], plan: _Plan, mistakes: list[RowMistake]) -> int:
     """Change items that exist; how many. They are read again once locked: someone may have changed them meanwhile."""
+    await sheets.lock(tx, list(plan.changed))
     present = await sheets.present(tx, list(plan.changed))
     sure = _planned(wanted, [draft for draft, _ in plan.changed.values()], meant, present)
     mistakes.extend(sure.mistakes)

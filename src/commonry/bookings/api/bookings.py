@@ -39,30 +39,34 @@ Key = idempotency.Key | None
     description="201 confirmed or requested, 202 when still pending after 5 s, 402 declined, 409 taken or not offered.",
 )
 async def book(data: NewBooking, caller: Caller, key: Key, saga: Saga, db: Database) -> Response[Booking]:
-    if key and (kept := await _recalled(db, key)):
-        return await _again(kept, key, saga, caller)
-    quote, terms = await _price(data, caller, saga.around)
     claim = Claim(new_id(), new_holder())
-    kept = await db.transact(lambda tx: _begin(tx, key, claim, caller, data, quote, terms))
+    kept = await _recalled(db, key) or await _begin(saga.around, key, claim, caller, data)
     if kept:
         return await _again(kept, key, saga, caller)
     await saga.inline(claim)
     return await _answer(await saga.settled(claim.id, PATIENCE), key, db, caller)
 
 
-async def _recalled(db: Database, key: idempotency.Key) -> idempotency.Kept | None:
+async def _recalled(db: Database, key: Key) -> idempotency.Kept | None:
+    if key is None:
+        return None
     async with db.read() as tx:
         return await idempotency.recall(tx, key)
 
 
 async def _begin(
-    tx: Tx, key: Key, claim: Claim, caller: Caller, data: NewBooking, quote: Quote, terms: Terms
+    around: Surroundings, key: Key, claim: Claim, caller: Caller, order: NewBooking
 ) -> idempotency.Kept | None:
-    """The booking's row, held by us, and the key's reference to it; or what was kept for a quicker twin."""
-    if key and (kept := await idempotency.claim(tx, key, str(claim.id))):
-        return kept
-    await store.create(tx, claim, caller.id, data, quote, terms)
-    return None
+    """The booking's row, held by us, and the key's reference to it; or what the key kept for a quicker twin."""
+    quote, terms = await _price(order, caller, around)
+
+    async def in_transaction(tx: Tx) -> idempotency.Kept | None:
+        if key and (kept := await idempotency.claim(tx, key, str(claim.id))):
+            return kept
+        await store.create(tx, claim, caller.id, order, quote, terms)
+        return None
+
+    return await around.db.transact(in_transaction)
 
 
 async def _price(order: NewBooking, caller: Caller, around: Surroundings) -> tuple[Quote, Terms]:

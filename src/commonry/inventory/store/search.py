@@ -100,7 +100,8 @@ _FREE = SQL("""NOT EXISTS (
             SELECT FROM blackouts b
             WHERE b.item_id = c.id AND b.period && tstzrange(%(from)s, %(to)s::timestamptz + c.buffer))
         AND (EXISTS (SELECT FROM free_units(c.id, tstzrange(%(from)s, %(to)s), c.buffer))
-            OR (SELECT r.units FROM room(c.id, tstzrange(%(from)s, %(to)s), c.buffer) r) > 0)""")
+            OR (SELECT count(u.id) FROM units u WHERE u.item_id = c.id AND u.retired_at IS NULL) > 1
+                AND (SELECT r.units FROM room(c.id, tstzrange(%(from)s, %(to)s), c.buffer) r) > 0)""")
 _FIND = SQL("""
     SELECT c.id, c.key, c.km
     FROM (
