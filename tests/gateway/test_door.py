@@ -229,6 +229,8 @@ async def test_the_reference_describes_every_call(someone):
         assert path.replace("{", "{") in text
         for operation in item.values():
             assert f'id="{operation["operationId"]}"' in text
+    targets = {told["id"] for _, told in Page(text).tags if "id" in told}
+    assert {link[1:] for link in Page(text).links if link.startswith("#")} <= targets
 
 
 async def a_category(person):

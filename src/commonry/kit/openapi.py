@@ -29,6 +29,7 @@ LIMITS = {
     "maxLength": "max_length",
     "pattern": "pattern",
 }
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS")
 JSON = "application/json"
 
 Json = dict[str, Any]
@@ -49,9 +50,13 @@ def document(app: Litestar) -> Json:
 def _operations(app: Litestar) -> Iterator[tuple[HTTPRoute, str, HTTPRouteHandler]]:
     for route in app.routes:
         if isinstance(route, HTTPRoute):
-            for method, (handler, _) in route.route_handler_map.items():
+            for method, (handler, _) in sorted(route.route_handler_map.items(), key=_reading_order):
                 if method != "OPTIONS" and handler.resolve_include_in_schema():
                     yield route, method, handler
+
+
+def _reading_order(entry: tuple[str, Any]) -> int:
+    return METHODS.index(entry[0])
 
 
 def _operation(route: HTTPRoute, handler: HTTPRouteHandler, schemas: Json) -> Json:

@@ -108,7 +108,8 @@ async def request_key(request: Req) -> idempotency.Key | None:
         raise NotValid(Mistake("header.Idempotency-Key", "must be 1 to 255 printable characters"))
     caller = await _visitor(request)
     secret = request.app.state.door.secret_for("idempotency")
-    digest = idempotency.fingerprint(request.method, request.url.path, await request.body(), secret=secret)
+    asked = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+    digest = idempotency.fingerprint(request.method, asked, await request.body(), secret=secret)
     return idempotency.Key(str(caller.id) if caller else "anyone", key, digest)
 
 

@@ -20,7 +20,9 @@ class Reference:
         """The page. Raises `Unavailable` as long as there is no document."""
         if self._made is None:
             document = await self._joined()
-            self._made = page_reply("reference.html", info=document["info"], groups=_groups(document))
+            self._made = page_reply(
+                "reference.html", info=document["info"], groups=_groups(document), objects=_objects(document)
+            )
         return self._made
 
 
@@ -34,12 +36,19 @@ def _groups(document: Json) -> list[Json]:
     return [{"tag": tag, "operations": operations} for tag, operations in groups.items()]
 
 
+def _objects(document: Json) -> list[Json]:
+    """Every named schema, for the calls above to point at."""
+    schemas = sorted(document["components"]["schemas"].items())
+    return [{"name": name} | _content("", {"schema": schema}, document) for name, schema in schemas]
+
+
 def _operation(path: str, method: str, operation: Json, document: Json) -> Json:
     return {
         "id": operation["operationId"],
         "method": method.upper(),
         "path": path,
         "summary": operation["summary"],
+        "words": operation.get("description", ""),
         "signed_in": bool(operation.get("security")),
         "parameters": [_parameter(p) for p in operation.get("parameters", [])],
         "bodies": [_content(m, c, document) for m, c in operation.get("requestBody", {}).get("content", {}).items()],
@@ -59,8 +68,8 @@ def _parameter(told: Json) -> Json:
         "name": told["name"],
         "where": told["in"],
         "required": told.get("required", False),
-        "type": shown_type(told["schema"]),
         "words": told.get("description", ""),
+        **_type(told["schema"]),
     }
 
 
@@ -74,10 +83,17 @@ def _content(media: str, content: Json, document: Json) -> Json:
     whole = _resolved(schema, document)
     required = whole.get("required", [])
     fields = [
-        {"name": name, "type": shown_type(field), "required": name in required, "words": field.get("description", "")}
+        {"name": name, "required": name in required, "words": field.get("description", ""), **_type(field)}
         for name, field in whole.get("properties", {}).items()
     ]
-    return {"media": media, "type": shown_type(schema), "words": whole.get("description", ""), "fields": fields}
+    return {"media": media, "words": whole.get("description", ""), "fields": fields, **_type(schema)}
+
+
+def _type(schema: Json) -> Json:
+    """A type in words, and the object to look up for more."""
+    inner = [schema, schema.get("items", {}), *schema.get("anyOf", [])]
+    see = next((s["$ref"].rsplit("/", 1)[-1] for s in inner if "$ref" in s), None)
+    return {"type": shown_type(schema), "see": see}
 
 
 def _resolved(schema: Json, document: Json) -> Json:

@@ -1,6 +1,8 @@
 """A page of found items: checked, found, and read in order."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,27 +23,29 @@ _KEYS: dict[str, Any] = {"newest": datetime, "price": int, "distance": float, "r
 
 async def found(tx: Tx, search: Search, visitor: Caller | None, limit: int, cursor: str | None) -> Page[Item]:
     """One page. Raises `NotValid`."""
-    mistakes = mistakes_in_search(search, await items.slugs(tx) if search.category is not None else set())
+    family = await items.family(tx, search.category) if search.category is not None else []
+    mistakes = mistakes_in_search(search, family)
     if mistakes:
         raise NotValid(*mistakes)
     name = f"items-{search.order}"
     after = decode(name, cursor, tuple[_KEYS[search.order], UUID, bool])
-    hits, similar = await _hits(tx, search, visitor, limit + 1, After(*after) if after else None)
+    private = visitor is not None and (visitor.manages or visitor.id == search.owner)
+    asked = partial(find, tx, search, family, private=private, limit=limit + 1)
+    hits, similar = await _hits(asked, search, After(*after) if after else None)
     shown = hits[:limit]
     following = encode(name, (shown[-1].key, shown[-1].id, similar)) if len(hits) > limit else None
     return Page(await _items(tx, shown, visitor), following)
 
 
 async def _hits(
-    tx: Tx, search: Search, visitor: Caller | None, limit: int, after: After | None
+    asked: Callable[..., Awaitable[list[Hit]]], search: Search, after: After | None
 ) -> tuple[list[Hit], bool]:
     """What was found, and whether only by likeness: that is tried when the words as they are find nothing at all."""
-    private = visitor is not None and (visitor.manages or visitor.id == search.owner)
     similar = bool(after and after.similar)
-    hits = await find(tx, search, private=private, similar=similar, after=after, limit=limit)
+    hits = await asked(similar=similar, after=after)
     if hits or not search.q or after:
         return hits, similar
-    return await find(tx, search, private=private, similar=True, after=None, limit=limit), True
+    return await asked(similar=True, after=None), True
 
 
 async def _items(tx: Tx, hits: list[Hit], visitor: Caller | None) -> list[Item]:

@@ -1,6 +1,6 @@
 """What a search asks for, and what is wrong with it."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -39,9 +39,9 @@ class Search:
         return self.sort or ("relevance" if self.q else "distance" if self.near else "newest")
 
 
-def mistakes_in_search(search: Search, categories: Set[str]) -> list[Mistake]:
-    """What is wrong with a search beyond its single words."""
-    return [*_in_place(search), *_in_dates(search), *_in_words(search, categories)]
+def mistakes_in_search(search: Search, family: Sequence[str]) -> list[Mistake]:
+    """What is wrong with a search beyond its single words; `family` is its category with those below it."""
+    return [*_in_place(search), *_in_dates(search), *_in_words(search, family)]
 
 
 def _in_place(search: Search) -> Iterator[Mistake]:
@@ -63,8 +63,8 @@ def _in_dates(search: Search) -> Iterator[Mistake]:
         yield Mistake("query.from", "is required with `to`")
 
 
-def _in_words(search: Search, categories: Set[str]) -> Iterator[Mistake]:
-    if search.category is not None and search.category not in categories:
+def _in_words(search: Search, family: Sequence[str]) -> Iterator[Mistake]:
+    if search.category is not None and not family:
         yield Mistake("query.category", "is no category of ours: GET /api/v1/categories lists them")
     if search.sort == "relevance" and not search.q:
         yield Mistake("query.sort", "by relevance needs `q`")

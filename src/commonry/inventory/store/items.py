@@ -29,6 +29,12 @@ async def categories(tx: Tx) -> list[Category]:
     return await many(tx, Category, "SELECT slug, name, parent FROM categories ORDER BY position, slug")
 
 
+async def family(tx: Tx, category: str) -> list[str]:
+    """A category and those right below it; empty if there is no such category."""
+    query = "SELECT slug FROM categories WHERE slug = %(category)s OR parent = %(category)s"
+    return await values(tx, query, {"category": category})
+
+
 async def slugs(tx: Tx) -> set[str]:
     """The slugs of all categories."""
     return set(await values(tx, "SELECT slug FROM categories"))

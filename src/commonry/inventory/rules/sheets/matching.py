@@ -79,7 +79,7 @@ def completed(draft: Draft, defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 def _located(draft: Draft, otherwise: Mapping[str, Any]) -> dict[str, Any]:
     before, said = otherwise["location"], draft.said.get("location", {})
-    nothing_new = False and not said.get("address") and not before.get("address")  # an empty address is none, either way
+    nothing_new = not said.get("address") and not before.get("address")  # an empty address is none, either way
     return before | said | ({"address": before.get("address")} if nothing_new else {})
 
 
