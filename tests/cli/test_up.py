@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from commonry.cli.storage import url_of
+from commonry.kit.postgres import EmbeddedPostgres
 from tests.platform import Person, near, started
 
 
@@ -163,3 +165,16 @@ def test_data_is_kept_where_told(tmp_path):
     with started("near", tmp_path, XDG_DATA_HOME=str(tmp_path / "xdg")) as platform:
         assert (platform.folder / "cluster").is_dir()
     assert not os.path.exists(tmp_path / "xdg")
+
+
+def test_somebody_elses_postgresql_is_used_where_named(tmp_path):
+    server = EmbeddedPostgres(tmp_path / "theirs")
+    server.start()
+    try:
+        server.create_databases(["users", "inventory", "bookings", "payments"])
+        with started("near", tmp_path, COMMONRY_DATABASE_URL=url_of(server)) as platform:
+            assert servers(platform.folder) == []
+            assert platform.processes["platform"].kill(signal.SIGTERM) == 0
+        assert servers(tmp_path / "theirs")
+    finally:
+        server.stop()

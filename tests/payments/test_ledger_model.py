@@ -261,7 +261,7 @@ QUICK = settings(
     phases=[Phase.generate],
 )
 """The same runs every time, and the first failure is shown as it is: the long test looks further, and shrinks."""
-LONG = settings(QUICK, max_examples=200, derandomize=False, phases=[Phase.generate, Phase.shrink])
+LONG = settings(QUICK, max_examples=100, derandomize=False, phases=[Phase.generate, Phase.shrink])
 
 
 @pytest.fixture

@@ -155,18 +155,21 @@ MUST_BE_EMPTY: dict[str, LiteralString] = {
             OR sum(amount) FILTER (WHERE kind NOT IN ('authorise', 'release', 'capture')) IS NOT NULL""",
     "the provider holds what we say is authorised, and nothing else": """
         SELECT p.booking_id, p.purpose, p.status, c.held FROM payments p
-        LEFT JOIN LATERAL (SELECT sum(amount) AS held FROM sandbox_charges
-            WHERE status = 'authorised' AND starts_with(key, p.booking_id || ':' || p.purpose)) c ON true
+        LEFT JOIN (SELECT split_part(key, ':', 1) AS booking, split_part(key, ':', 2) AS purpose, sum(amount) AS held
+            FROM sandbox_charges WHERE status = 'authorised' GROUP BY 1, 2) c
+            ON c.booking = p.booking_id::text AND c.purpose = p.purpose
         WHERE p.status <> 'authorising'
             AND coalesce(c.held, 0) <> CASE WHEN p.status = 'authorised' THEN p.amount ELSE 0 END""",
     "the provider took and gave back what we say": """
         SELECT p.booking_id, p.purpose, p.status, p.captured, c.captured, p.refunded, c.refunded FROM payments p
-        LEFT JOIN LATERAL (SELECT sum(captured) AS captured, sum(refunded) AS refunded FROM sandbox_charges
-            WHERE starts_with(key, p.booking_id || ':' || p.purpose)) c ON true
+        LEFT JOIN (SELECT split_part(key, ':', 1) AS booking, split_part(key, ':', 2) AS purpose,
+                sum(captured) AS captured, sum(refunded) AS refunded FROM sandbox_charges GROUP BY 1, 2) c
+            ON c.booking = p.booking_id::text AND c.purpose = p.purpose
         WHERE coalesce(c.captured, 0) <> p.captured OR coalesce(c.refunded, 0) <> p.refunded""",
     "the provider knows no money that we do not": """
         SELECT key FROM sandbox_charges c WHERE status IN ('authorised', 'captured') AND NOT EXISTS (
-            SELECT FROM payments p WHERE starts_with(c.key, p.booking_id || ':' || p.purpose))""",
+            SELECT FROM payments p
+            WHERE p.booking_id::text = split_part(c.key, ':', 1) AND p.purpose = split_part(c.key, ':', 2))""",
     "the pockets lack what the provider has, per currency": """
         SELECT currency, sum(amount) FROM (
             SELECT currency, amount FROM postings WHERE account LIKE 'borrower:%'

@@ -38,7 +38,7 @@ def edge(app: App, max_body: int) -> App:
         if scope["type"] != "http":
             return
         rid, _ = adopt_ids(scope["headers"])
-        inner: Scope = scope | {"headers": _coming_in(scope), "state": {}}
+        inner: Scope = scope | {"headers": _coming_in(scope)}
         extra = [(b"x-request-id", rid.encode()), _caching(scope), *SECURITY, *_only_https(scope)]
         status = [CLIENT_LEFT]
 

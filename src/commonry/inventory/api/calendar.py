@@ -11,7 +11,7 @@ from commonry.contracts.inventory import Availability, Blackout, NewBlackout
 from commonry.contracts.problems import Mistake
 from commonry.contracts.words import Instant
 from commonry.inventory.api.items import SIGNED_IN
-from commonry.inventory.api.viewing import theirs, visible
+from commonry.inventory.api.viewing import theirs, theirs_locked, visible
 from commonry.inventory.rules import ics
 from commonry.inventory.rules.calendar import (
     LONGEST_VIEW,
@@ -74,7 +74,7 @@ async def calendar_feed(item_id: UUID, visitor: Caller | None, db: Database) -> 
 )
 async def close_item(item_id: UUID, data: NewBlackout, caller: Caller, once: Once) -> Response[Blackout]:
     async def work(tx: Tx) -> Blackout:
-        await theirs(tx, item_id, caller)
+        await theirs_locked(tx, item_id, caller)
         _refuse(mistakes_in_period(data.from_, data.to))
         return await blackouts.insert(tx, new_id(), item_id, data)
 
@@ -92,7 +92,7 @@ async def list_blackouts(
     item_id: UUID, caller: Caller, db: Database, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[Blackout]:
     after = decode("blackouts", cursor, tuple[datetime, UUID])
-    async with db.tx() as tx:
+    async with db.read() as tx:
         await theirs(tx, item_id, caller)
         found = await blackouts.of_item(tx, item_id, after, limit + 1)
     return page(found, limit, "blackouts", lambda b: (b.from_, b.id))
@@ -107,7 +107,7 @@ async def list_blackouts(
 )
 async def open_item(item_id: UUID, blackout_id: UUID, caller: Caller, db: Database) -> None:
     async def work(tx: Tx) -> None:
-        await theirs(tx, item_id, caller)
+        await theirs_locked(tx, item_id, caller)
         await blackouts.delete(tx, item_id, blackout_id)
 
     await db.transact(work)

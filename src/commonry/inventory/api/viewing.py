@@ -31,9 +31,14 @@ async def visible(tx: Tx, item: UUID, visitor: Caller | None) -> Kept:
 
 
 async def theirs(tx: Tx, item: UUID, caller: Caller) -> Kept:
-    """An item that is the caller's to change, locked. Raises `NotFound`, `NotAllowed`."""
-    await items.lock(tx, item)
+    """An item that is the caller's to change. Raises `NotFound`, `NotAllowed`."""
     kept = await visible(tx, item, caller)
     if not is_theirs(kept.item, caller):
         raise NotAllowed
     return kept
+
+
+async def theirs_locked(tx: Tx, item: UUID, caller: Caller) -> Kept:
+    """The same, and nobody else changes or holds it until this transaction ends. Who may not, does not lock either."""
+    await theirs(tx, item, caller)
+    return await items.read_locked(tx, item)

@@ -7,7 +7,7 @@ import msgspec
 
 from commonry.contracts.inventory import Item, NewItem
 from commonry.contracts.settings import Settings
-from commonry.inventory.api.viewing import seen_by, theirs
+from commonry.inventory.api.viewing import seen_by, theirs_locked
 from commonry.inventory.rules.items import is_meant, mistakes_in_item
 from commonry.inventory.store import items, room
 from commonry.kit.auth import Caller
@@ -35,8 +35,8 @@ async def change(
 ) -> Item:
     """The item as `changes` makes it of what it is.
 
-    Raises what `theirs` does, `Changed`, `NotValid`, `ItemHasBookings`."""
-    kept = await theirs(tx, item, caller)
+    Raises what `theirs_locked` does, `Changed`, `NotValid`, `ItemHasBookings`."""
+    kept = await theirs_locked(tx, item, caller)
     if not is_meant(if_match, kept.item.version):
         raise Changed
     new = await checked(tx, changes(seen_by(kept, caller)), settings)
@@ -46,8 +46,8 @@ async def change(
 
 
 async def remove(tx: Tx, item: UUID, caller: Caller, *, if_match: str | None = None) -> None:
-    """Take the item away. Raises what `theirs` does, `Changed`, `ItemHasBookings`."""
-    kept = await theirs(tx, item, caller)
+    """Take the item away. Raises what `theirs_locked` does, `Changed`, `ItemHasBookings`."""
+    kept = await theirs_locked(tx, item, caller)
     if not is_meant(if_match, kept.item.version):
         raise Changed
     await items.delete(tx, item)
