@@ -56,7 +56,7 @@ class Town:
 
     async def work(self) -> int:
         """One round of a bookings worker; how many rows it handled."""
-        return await self.saga.queue.round(self.saga.advance)
+        return await self.saga.queue.round(self.saga.work)
 
     async def sql(self, service: str, query: Any, **params: Any) -> Any:
         """One value from a service's database."""

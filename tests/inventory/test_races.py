@@ -91,3 +91,11 @@ async def test_a_release_that_races_its_own_hold_always_wins(shed: Shed) -> None
         assert await shed.free(item, 0, 2) == [(0, 2, 1)]
         async with shed.db.read() as tx:
             assert (await calendar.read(tx, booking)).state == "released"
+
+
+async def test_rule_7_the_buffer_is_kept_in_a_race_too(shed: Shed) -> None:
+    """Loans that do not overlap, but for the time between them."""
+    for _ in range(20):
+        item = await shed.item(buffer_minutes=60)
+        outcomes = await asyncio.gather(*(shed.tries(item, begin, begin + 2) for begin in (0, 2.5) * 8))
+        assert outcomes.count("held") == 1

@@ -15,7 +15,7 @@ def loops(around: Surroundings, saga: Saga) -> Sequence[Callable[[], Any]]:
     """Every loop of the service."""
     db = around.db
     return (
-        lambda: saga.queue.work(saga.advance),
+        lambda: saga.queue.work(saga.work),
         outbox.delivery(db, around.peers.tell),
         every(30, lambda: _in_transaction(db, reviews.publish_due)),
         every(3600, lambda: _in_transaction(db, quotes.forget_old)),

@@ -13,7 +13,7 @@ from commonry.demo.neighbourhood import Neighbourhood, Thing
 Ending = Literal[
     "completed", "cancelled", "declined", "late", "disputed", "in_use", "overdue", "confirmed", "requested"
 ]
-LOANS = 300
+LOANS = 160
 DAYS_BACK = 360
 PAST: dict[Ending, int] = {"completed": 84, "cancelled": 7, "declined": 6, "late": 3}
 PRESENT: dict[Ending, int] = {"in_use": 10, "overdue": 4, "disputed": 3, "confirmed": 14, "requested": 9}

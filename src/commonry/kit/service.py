@@ -80,7 +80,8 @@ def json_answer(body: bytes, status: int = 200, headers: Mapping[str, str] | Non
     return Response(body, status_code=status, media_type=MediaType.JSON, headers=dict(headers or {}))
 
 
-def only_services(connection: ASGIConnection[Any, Any, Any, Any], _: Any) -> None:
+# A plain function would be run in a thread, which costs more than the call it guards.
+async def only_services(connection: ASGIConnection[Any, Any, Any, Any], _: Any) -> None:
     """Guard of internal routes: to anyone but our own services they do not exist."""
     if not connection.app.state.door.is_service(connection.headers.get(SERVICE_HEADER)):
         raise NotFound

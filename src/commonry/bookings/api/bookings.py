@@ -40,11 +40,10 @@ Key = idempotency.Key | None
 )
 async def book(data: NewBooking, caller: Caller, key: Key, saga: Saga, db: Database) -> Response[Booking]:
     claim = Claim(new_id(), new_holder())
-    kept = await _recalled(db, key) or await _begin(saga.around, key, claim, caller, data)
-    if kept:
-        return await _again(kept, key, saga, caller)
-    await saga.inline(claim)
-    return await _answer(await saga.settled(claim.id, PATIENCE), key, db, caller)
+    begun = await _recalled(db, key) or await _begin(saga.around, key, claim, caller, data)
+    if isinstance(begun, idempotency.Kept):
+        return await _again(begun, key, saga, caller)
+    return await _answer(await saga.inline(claim, begun), key, db, caller)
 
 
 async def _recalled(db: Database, key: Key) -> idempotency.Kept | None:
@@ -56,17 +55,19 @@ async def _recalled(db: Database, key: Key) -> idempotency.Kept | None:
 
 async def _begin(
     around: Surroundings, key: Key, claim: Claim, caller: Caller, order: NewBooking
-) -> idempotency.Kept | None:
-    """The booking's row, held by us, and the key's reference to it; or what the key kept for a quicker twin."""
+) -> idempotency.Kept | Running:
+    """The booking's row, held by us, with the key's reference to it; or what the key kept for a quicker twin."""
     quote, terms = await _price(order, caller, around)
 
-    async def in_transaction(tx: Tx) -> idempotency.Kept | None:
+    async def in_transaction(tx: Tx) -> idempotency.Kept | Running:
         if key and (kept := await idempotency.claim(tx, key, str(claim.id))):
             return kept
-        await store.create(tx, claim, caller.id, order, quote, terms)
-        return None
+        return await store.create(tx, claim, caller.id, order, quote, terms)
 
-    return await around.db.transact(in_transaction)
+    if key:
+        return await around.db.transact(in_transaction)
+    async with around.db.alone() as tx:
+        return await in_transaction(tx)
 
 
 async def _price(order: NewBooking, caller: Caller, around: Surroundings) -> tuple[Quote, Terms]:

@@ -41,8 +41,10 @@ class Step(NamedTuple):
 
 
 STEPS: dict[StepName, Step] = {
-    "hold": Step("pending", "acts", ("authorise", "ask", "deposit", "over"), "Reserve the item"),
-    "authorise": Step(None, "acts", ("ask", "deposit", "undo_money"), "Set the price aside on the payment method"),
+    "hold": Step("pending", "acts", ("authorise", "ask", "deposit", "confirm", "over"), "Reserve the item"),
+    "authorise": Step(
+        None, "acts", ("ask", "deposit", "capture", "undo_money"), "Set the price aside on the payment method"
+    ),
     "ask": Step("requested", "waits", ("deposit", "undo_money"), "Wait for the owner's answer"),
     "deposit": Step(None, "acts", ("capture", "confirm", "undo_money"), "Hold the deposit, if pickup is within a day"),
     "capture": Step(None, "acts", ("confirm", "undo_money"), "Take the payment"),

@@ -32,14 +32,20 @@ class Saga:
         self.running: set[asyncio.Task[None]] = set()
         self.actions = Steps(around).actions
 
-    async def advance(self, claim: Claim) -> None:
-        """Run steps until the row waits, rests, or is no longer ours."""
-        async with self.db.read() as tx:
-            row = await store.read_held(tx, claim)
+    async def advance(self, claim: Claim, row: Running | None = None) -> Running | None:
+        """Run steps until the row waits or rests; it as it is then, None if it is no longer ours."""
+        if row is None:
+            async with self.db.read() as tx:
+                row = await store.read_held(tx, claim)
         while row is not None:
             row = await self.step(claim, row)
             if row is not None and STEPS[row.step].kind != "acts":
-                return
+                break
+        return row
+
+    async def work(self, claim: Claim) -> None:
+        """What a worker does with a due row."""
+        await self.advance(claim)
 
     async def step(self, claim: Claim, row: Running) -> Running | None:
         """One step and its fenced transition. None when the row was taken over meanwhile."""
@@ -48,15 +54,24 @@ class Saga:
         if move.to not in STEPS[row.step].leads_to:
             raise RuntimeError(f"the transition table does not lead from {row.step} to {move.to}")
         await failpoint(f"bookings.{row.step}.after")
-        async with self.db.read() as tx:
+        async with self.db.alone() as tx:
             return await store.move(tx, claim, row, move)
 
-    async def inline(self, claim: Claim) -> None:
-        """Run in the request's process; a failure is backed off for a worker, never lost."""
-        task = asyncio.create_task(self.queue.guarded(claim, self.advance))
+    async def inline(self, claim: Claim, row: Running) -> Running:
+        """Run in the request's process, which waits a while; what fails is backed off for a worker, never lost."""
+        done: list[Running] = []
+
+        async def run(claim: Claim) -> None:
+            if end := await self.advance(claim, row):
+                done.append(end)
+
+        task = asyncio.create_task(self.queue.guarded(claim, run))
         self.running.add(task)
         task.add_done_callback(self.running.discard)
+        began = asyncio.get_running_loop().time()
         await asyncio.wait({task}, timeout=PATIENCE)
+        left = began + PATIENCE - asyncio.get_running_loop().time()
+        return done[0] if done else await self.settled(claim.id, left)
 
     async def settled(self, booking: UUID, seconds: float) -> Running:
         """The booking once no step is at work on it, or as it is after `seconds`."""
@@ -74,9 +89,8 @@ class Saga:
         """A person's transition, then the steps it leads to. Raises NotInThatState."""
         holder = new_holder()
         row = await self.settled(row.id, 2.0)
-        async with self.db.tx() as tx:
+        async with self.db.alone() as tx:
             taken = await store.take(tx, row.id, command, name, by, holder, **changes)
         if taken is None:
             raise NotInThatState(state=row.booking.state)
-        await self.inline(Claim(row.id, holder))
-        return await self.settled(row.id, PATIENCE)
+        return await self.inline(Claim(row.id, holder), taken)

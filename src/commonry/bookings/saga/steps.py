@@ -81,7 +81,13 @@ class Steps:
     def _authorised(self, row: Running, answer_by: datetime | None, text: str) -> Move:
         if row.terms.booking_mode == "request":
             return Move(to="ask", text=text, due=answer_by, changes={"answer_by": answer_by})
-        return Move(to="deposit", text=text)
+        return Move(to=self._after_yes(row), text=text)
+
+    def _after_yes(self, row: Running) -> StepName:
+        """What follows when both sides agree: the deposit if there is one, else the money, else the calendar."""
+        if row.booking.deposit_state == "due":
+            return "deposit"
+        return "capture" if row.booking.total else "confirm"
 
     async def expire(self, _: Running) -> Move:
         """The owner's time to answer is over."""

@@ -225,6 +225,7 @@ _CREATE: LiteralString = (
 )
 _READ: LiteralString = "SELECT " + COLUMNS + " FROM bookings WHERE id = %(id)s"
 _READ_HELD: LiteralString = _READ + " AND holder = %(holder)s"
+# While steps act one after the other `due` stays as it was: it is in an index, so a new value would cost one in each.
 _MOVE: LiteralString = (
     """
     WITH moved AS (
@@ -232,7 +233,7 @@ _MOVE: LiteralString = (
             problem = %(problem)s, refund = %(refund)s, claim = %(claim)s, deposit_state = %(deposit_state)s,
             answer_by = %(answer_by)s, overdue = %(overdue)s, picked_up_at = %(picked_up_at)s,
             completed_at = CASE WHEN %(completed)s THEN app_now() ELSE completed_at END,
-            due = CASE WHEN %(acts)s THEN app_now() ELSE %(due)s::timestamptz END,
+            due = CASE WHEN %(acts)s THEN due ELSE %(due)s::timestamptz END,
             holder = CASE WHEN %(acts)s THEN holder END,
             lease_until = now() + make_interval(secs => %(lease)s),
             attempts = 0, trouble = NULL, updated_at = app_now()

@@ -78,7 +78,7 @@ def _same(known: Reservation, wanted: Hold) -> Reservation:
 
 async def confirm(db: Database, booking: UUID) -> Reservation:
     """held → confirmed; confirmed and in use stay. Raises `HoldExpired`, `ReservationReleased`, `NotFound`."""
-    async with db.tx() as tx:
+    async with db.alone() as tx:
         decided = await one(tx, _reservation, _CONFIRM, {"id": booking}) or await read(tx, booking)
     # Only now, because a problem raised inside would undo the release of what has expired.
     if decided.state == "released":
