@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
 from commonry.bookings.api.quotes import priced
@@ -36,6 +37,7 @@ Key = idempotency.Key | None
     summary="Book an item",
     operation_id="book",
     security=[{"bearer": []}],
+    responses={202: ResponseSpec(Booking, description="Still pending after 5 s: look again at its Location.")},
     description="201 confirmed or requested, 202 when still pending after 5 s, 402 declined, 409 taken or not offered.",
 )
 async def book(data: NewBooking, caller: Caller, key: Key, saga: Saga, db: Database) -> Response[Booking]:
