@@ -73,10 +73,17 @@ class Model:
         return max(sum(q for start, until, q in spans if start <= at < until) for at in moments)
 
     def strained(self) -> bool:
-        """Whether something is late, or booked with a shorter buffer than there is now, or moved aside from under."""
+        """Whether what is late, or was booked with a shorter buffer than there is now, runs into another loan.
+
+        If both are on one unit it is taken once, if not, twice: the model cannot tell."""
+        longer = [
+            (loan, loan.until, ends) for loan in self.there() if (ends := loan.ends(self.buffer, self.now)) > loan.until
+        ]
         return any(
-            loan.ends(self.buffer, self.now) != loan.until and loan.ends(self.buffer, self.now) > self.now
-            for loan in self.there()
+            other.since < ends and until < other.ends(self.buffer, self.now)
+            for loan, until, ends in longer
+            for other in self.there()
+            if other is not loan
         )
 
     def shut(self, begin: float, end: float) -> bool:
@@ -169,6 +176,21 @@ class CalendarMachine(RuleBasedStateMachine):
             if loan in self._overdue() and known[key] == "released":
                 loan.state = "over"
 
+    @rule(length=lengths)
+    def lend(self, length: float) -> None:
+        """What happens most: held, confirmed and picked up at once."""
+        before = set(self.model.loans)
+        self.hold(0, length, 1)
+        for booking in self.model.loans.keys() - before:
+            assert self.outcome(calendar.confirm(self.shed.db, booking)) == "confirmed"
+            assert self.outcome(calendar.in_use(self.shed.db, booking, self.shed.at(self.model.now))) == "in_use"
+            self.model.loans[booking].state = "in_use"
+
+    @rule(pick=picks)
+    def bring_back(self, pick: int) -> None:
+        if booking := self.some(pick, "in_use"):
+            self._release(booking)
+
     @rule(pick=picks)
     def hold_again(self, pick: int) -> None:
         booking = self.some(pick)
@@ -209,7 +231,9 @@ class CalendarMachine(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def release(self, pick: int) -> None:
-        booking = self.some(pick) or new_id()
+        self._release(self.some(pick) or new_id())
+
+    def _release(self, booking: UUID) -> None:
         assert self.outcome(self.shed.release(booking)) == "released"
         loan, now = self.model.loans.get(booking), self.model.now
         if loan is None:
