@@ -190,7 +190,7 @@ _FINISH_COOLING = """
     UPDATE claims SET state = 'over'
     FROM units u JOIN items i ON i.id = u.item_id
     WHERE claims.state = 'cooling' AND upper(claims.occupied) <= app_now() AND u.id = claims.unit_id
-        AND (isempty(claims.period) OR upper(claims.period) + make_interval(mins => i.buffer_minutes) <= app_now())"""
+        AND upper(claims.period) + make_interval(mins => i.buffer_minutes) <= app_now()"""
 _ADD_UNITS = """
     INSERT INTO units (item_id, label)
     SELECT %(item)s, (known.count + number)::text
