@@ -136,7 +136,7 @@ class Counting(Database):
     """A database that counts how often somebody wanted a connection, and can be away."""
 
     def __init__(self, db: Database) -> None:
-        self.name, self.pool, self.used, self.away = db.name, db.pool, 0, False
+        self.__dict__ |= vars(db) | {"used": 0, "away": False}
 
     @asynccontextmanager
     async def _connection(self):

@@ -276,7 +276,8 @@ _FREE = """
         state = CASE WHEN state = 'out' AND upper(occupied) > upper(period)
             AND lower(occupied) < app_now() + (upper(occupied) - upper(period)) THEN 'cooling' ELSE 'over' END,
         -- Its end is when the thing came back. Closed, so that it has an end even if that was at once.
-        period = CASE WHEN state = 'out' THEN tstzrange(least(lower(period), app_now()), app_now(), '[]') ELSE period END,
+        period = CASE WHEN state = 'out'
+            THEN tstzrange(least(lower(period), app_now()), app_now(), '[]') ELSE period END,
         occupied = CASE WHEN state = 'out'
             THEN occupied * tstzrange(NULL, app_now() + (upper(occupied) - upper(period))) ELSE occupied END
     WHERE reservation_id = %(id)s AND live"""
