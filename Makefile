@@ -9,6 +9,8 @@ WORKERS ?= 2
 ARGS ?=
 
 export PYTHON
+# Where bytecode may not be written every start compiles everything again, which takes longer than all the rest.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 

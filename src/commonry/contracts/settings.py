@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="PostgreSQL of all services, with `{service}` where the database's name goes. Empty: embedded."
         ),
     ] = ""
-    database_pool: Annotated[int, Meta(ge=1, le=200, description="Most connections of one service's process.")] = 8
+    database_pool: Annotated[int, Meta(ge=1, le=200, description="Most connections of one service's process.")] = 6
     database_prepare: Annotated[
         bool, Meta(description="Prepared statements; switch off behind PgBouncer in transaction mode.")
     ] = True

@@ -61,7 +61,7 @@ class Database:
             min_size=0,
             max_size=size,
             timeout=patience,
-            max_idle=60,
+            max_idle=15,
             open=False,
             name=name,
             check=None,

@@ -12,7 +12,7 @@ from psycopg.errors import ForeignKeyViolation
 from commonry.contracts.inventory import Category, Item, Location, NewItem, Price, Rating, Terms
 from commonry.contracts.money import Money
 from commonry.contracts.problems import ItemHasBookings, Mistake, NotValid
-from commonry.kit.db import Tx, many, one, run, value, values
+from commonry.kit.db import Tx, many, one, run, values
 from commonry.kit.problems import NotFound
 
 
@@ -98,14 +98,6 @@ async def reserved(tx: Tx, item: UUID) -> list[UUID]:
     """The item's live reservations, by their start."""
     query = "SELECT id FROM reservations WHERE item_id = %(item)s AND state <> 'released' ORDER BY lower(period), id"
     return await values(tx, query, {"item": item})
-
-
-async def owner_of(tx: Tx, item: UUID) -> UUID:
-    """Whose an item is, be it deleted or not. Raises `NotFound`."""
-    owner = await value(tx, "SELECT owner_id FROM items WHERE id = %(item)s", {"item": item})
-    if owner is None:
-        raise NotFound
-    return owner
 
 
 def _columns(new: NewItem) -> dict[str, Any]:
