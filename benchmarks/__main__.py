@@ -5,10 +5,19 @@ import importlib
 import json
 import platform
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
 ALL = sorted(f.stem for f in HERE.glob("*.py") if not f.stem.startswith("_") and f.stem != "embedded")
+
+
+def _speed() -> float:
+    """How fast this machine is right now: what a plain loop costs, to read the other figures by."""
+    began, total = time.process_time(), 0
+    for number in range(1_000_000):
+        total += number
+    return (time.process_time() - began) * 1000
 
 
 def main() -> int:
@@ -21,6 +30,7 @@ def main() -> int:
         print(f"== {name}", flush=True)
         result = asyncio.run(importlib.import_module(f"benchmarks.{name}").measure())
         result["machine"] = {
+            "cpu_ms_of_a_million_additions": _speed(),
             "python": platform.python_version(),
             "system": platform.system(),
             "cpu": platform.machine(),
