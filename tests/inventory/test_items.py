@@ -191,9 +191,11 @@ async def test_availability_tells_units_and_no_reasons(shed: Shed) -> None:
     [
         ({"from": "2030-01-02T00:00:00Z", "to": "2030-01-01T00:00:00Z"}, "query.to"),
         ({"from": "2030-01-01T00:00:00Z", "to": "2031-06-01T00:00:00Z"}, "query.to"),
-        ({"from": "2030-01-01T00:00:00"}, "query.from"),
-        ({"from": "0001-01-01T00:00:00+14:00"}, "query.from"),
-        ({"from": "9999-12-31T23:59:59-14:00"}, "query.from"),
+        ({"from": "2030-01-01T00:00:00Z"}, "query.to"),
+        ({"to": "2030-01-01T00:00:00Z"}, "query.from"),
+        ({"from": "2030-01-01T00:00:00", "to": "2030-01-02T00:00:00Z"}, "query.from"),
+        ({"from": "0001-01-01T00:00:00+14:00", "to": "2030-01-02T00:00:00Z"}, "query.from"),
+        ({"from": "9999-12-31T23:59:59-14:00", "to": "2030-01-02T00:00:00Z"}, "query.from"),
         ({"to": "soon"}, "query.to"),
     ],
 )

@@ -99,7 +99,7 @@ async def test_instant_booking_in_person(loan: Any) -> None:
     assert one.ledger_balances()
     events = [e["event"] for e in (await one.borrower.get(f"/bookings/{one.id}/timeline"))["data"]]
     assert events[0] == "booked"
-    assert events.index("confirmed") < events.index("pickup") < events.index("return") < events.index("over")
+    assert events.index("confirmed") < events.index("pickup") < events.index("return") < events.index("completed")
 
 
 async def test_request_is_accepted(loan: Any) -> None:
@@ -232,3 +232,70 @@ async def test_rule_21_who_has_something_out_cannot_be_erased(loan: Any) -> None
     await one.do(one.borrower, "cancel")
     assert (await one.borrower.call("DELETE", "/members/me")).status == 204
     assert (await one.borrower.call("GET", "/members/me")).status == 401
+
+
+async def test_what_a_suspended_member_lends_is_not_offered(loan: Any, people: Any, platform: Platform) -> None:
+    one, manager = await loan(), await people("manager")
+    promote = f"UPDATE members SET roles = '{{member,manager}}' WHERE id = '{manager.id}' RETURNING 1 AS n"
+    count(platform, "users", promote)
+    await manager.login()
+    await manager.must("PATCH", f"/members/{one.owner.id}", {"status": "suspended"})
+    assert (await one.owner.call("GET", "/members/me")).status == 401
+    async with asyncio.timeout(15):
+        while (await one.borrower.call("GET", f"/items/{one.item['id']}")).status != 404:
+            await asyncio.sleep(0.1)
+    assert (await one.book()).status in (404, 409)
+    await manager.must("PATCH", f"/members/{one.owner.id}", {"status": "active"})
+    async with asyncio.timeout(15):
+        while (await one.book()).status != 201:
+            await asyncio.sleep(0.1)
+
+
+async def test_a_member_takes_everything_along(loan: Any) -> None:
+    one = await loan(start=0)
+    await one.book()
+    mine, theirs = await one.borrower.get("/members/me/export"), await one.owner.get("/members/me/export")
+    assert [b["id"] for b in mine["bookings"]] == [one.id]
+    assert [line["amount"] for line in mine["payments"]] == [-1000]
+    assert [i["id"] for i in theirs["items"]] == [one.item["id"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b'{"email": "\xff", "password": "x"}', {"content-type": "application/json"}, 422),
+        (b'{"email": "\\ud800", "password": "x"}', {"content-type": "application/json"}, 422),
+        (b'{"email": "a@b.c", "password": 12345678901}', {"content-type": "application/json"}, 422),
+        (b'{"email": "a@b.c", "password": "x"}', {"content-type": "text/plain"}, 415),
+        (b'{"email": "a@b.c", "password": "x"}', {"content-type": "application/json; charset=utf-16"}, 415),
+        (b'{"email": "a@b.c", "password": "x"}', {"content-type": "application/json", "content-encoding": "gzip"}, 415),
+    ],
+)
+async def test_a_body_is_taken_at_its_word(people: Any, body: bytes, headers: dict[str, str], status: int) -> None:
+    someone = await people()
+    got = await someone.call("POST", "/auth/login", data=body, headers=headers)
+    assert (got.status, got.headers["content-type"]) == (status, "application/problem+json")
+
+
+async def test_a_number_is_no_instant(loan: Any) -> None:
+    one = await loan()
+    body = {"item_id": one.item["id"], "from": 1800000000, "to": 1800009000}
+    status, problem, _ = await one.borrower.call("POST", "/bookings/quote", body)
+    assert (status, [e["at"] for e in problem["errors"]]) == (422, ["from", "to"])
+
+
+async def test_instants_are_answered_in_utc(loan: Any) -> None:
+    one = await loan()
+    local = {"from": "2027-03-27T12:00:00+01:00", "to": "2027-03-28T12:00:00+02:00"}
+    quote = await one.borrower.must("POST", "/bookings/quote", {"item_id": one.item["id"], **local})
+    assert (quote["from"], quote["to"]) == ("2027-03-27T11:00:00Z", "2027-03-28T10:00:00Z")
+    calendar = await one.borrower.get(f"/items/{one.item['id']}/availability?{urlencode(local)}")
+    assert calendar["free"][0]["from"] == "2027-03-27T11:00:00Z"
+
+
+async def test_managers_find_what_is_late_or_disputed(loan: Any) -> None:
+    one = await loan(price=None)
+    await one.book()
+    assert len((await one.borrower.get("/bookings?overdue=false"))["data"]) == 1
+    assert (await one.borrower.get("/bookings?overdue=true"))["data"] == []
+    assert (await one.borrower.get("/bookings?disputed=true"))["data"] == []

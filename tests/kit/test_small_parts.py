@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from commonry.contracts.problems import ItemTaken, PaymentDeclined
+from commonry.contracts.settings import Settings
 from commonry.kit import clock, failpoints, pages
 from commonry.kit.cache import MemoryCache
 from commonry.kit.ids import new_id
@@ -145,3 +146,11 @@ async def test_a_failpoint_that_fires_once_fires_once() -> None:
         await failpoints.failpoint("here")
     await failpoints.failpoint("here")
     failpoints.arm("")
+
+
+@pytest.mark.parametrize(
+    "said", [{"CURRENCY": "XXZ"}, {"PLACE": "foo"}, {"PLACE": "91,0,Nowhere"}, {"TIME_ZONE": "Mars"}]
+)
+def test_settings_that_would_break_later_are_refused_at_once(said: dict[str, str]) -> None:
+    with pytest.raises(WrongSettings, match=r"must be|matching"):
+        load(Settings, {f"COMMONRY_{name}": value for name, value in said.items()})

@@ -36,7 +36,7 @@ def tables() -> str:
 
 def _row(field: Any) -> list[str]:
     kind, *notes = get_args(field.type)
-    [meta] = [note for note in notes if isinstance(note, msgspec.Meta)]
+    *_, meta = [note for note in notes if isinstance(note, msgspec.Meta)]
     default = msgspec.json.encode(field.default).decode().strip('"')
     return [code(PREFIX + field.name.upper()), code(default), meta.description or "", _allowed(kind, meta)]
 

@@ -128,7 +128,7 @@ def _check_space(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < LEAST_SPACE:
         raise Trouble(
-            f"The disk that holds {folder} is full: {free // 2**20} MB are left and {LEAST_SPACE // 2**20} MB needed."
+            f"The disk that holds {folder} is nearly full: {free // 2**20} MB left, {LEAST_SPACE // 2**20} needed."
         )
 
 

@@ -1,7 +1,10 @@
 """`commonry up`: everything in one process, PostgreSQL beside it, and on an empty folder a neighbourhood to try."""
 
 import importlib
+import os
+import shutil
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -71,6 +74,11 @@ async def _platform(kept: "Kept", listening: socket.socket, with_demo: bool) -> 
             await asyncio.wait([filling])
 
 
+def _ourselves() -> str:
+    """How this command is called from where the person is."""
+    return "commonry" if shutil.which("commonry") else os.path.relpath(sys.argv[0])
+
+
 def _tell(here: str, kept: "Kept") -> None:
     from commonry.cli import neighbourhood
     from commonry.cli.storage import data_folder
@@ -79,7 +87,7 @@ def _tell(here: str, kept: "Kept") -> None:
     lines += [
         f"  {here}/           what is shared here",
         f"  {here}/api/docs   every call, with its fields",
-        f"  commonry demo --url {here}   a whole loan, told step by step",
+        f"  {_ourselves()} demo --url {here}   a whole loan, told step by step",
         "",
         f"Everything is kept in {data_folder(kept.settings)}. Stop with Ctrl-C.",
     ]

@@ -178,6 +178,10 @@ class Bookings(Client):
         """Whether the member is a party of a booking that is not over."""
         return (await self.ask("GET", f"/internal/members/{member}/obligations", Obligations)).live
 
+    async def of_caller(self, token: str) -> list[Any]:
+        """Every booking that a member is a party of."""
+        return await self.every("/api/v1/bookings", token=token)
+
     async def tell(self, topic: str, event_id: str, event: Any) -> None:
         """Deliver an event."""
         await self.ask("POST", f"/internal/events/{topic}/{event_id}", type(None), event)

@@ -3,12 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from commonry.contracts.money import Amount, Currency, Money
-from commonry.contracts.words import Body, Instant, Label, Message, Note, Period, Quantity, Slug, Text, Title
+from commonry.contracts.words import ZONES, Body, Instant, Label, Message, Note, Period, Quantity, Slug, Text, Title
 from commonry.kit.peers import Client
 
 Per = Literal["hour", "day", "week"]
@@ -26,8 +25,6 @@ Minutes = Annotated[int, Meta(ge=0, le=7 * 24 * 60)]
 Hours = Annotated[int, Meta(ge=0, le=366 * 24)]
 LengthHours = Annotated[int, Meta(ge=1, le=366 * 24)]
 Days = Annotated[int, Meta(ge=1, le=730)]
-
-_ZONES = available_timezones()
 
 
 class Location(Struct, forbid_unknown_fields=True, frozen=True):
@@ -49,7 +46,7 @@ class Price(Struct, forbid_unknown_fields=True, frozen=True):
 
 def is_zone(name: str) -> bool:
     """Whether the IANA database lists this time zone."""
-    return name in _ZONES
+    return name in ZONES
 
 
 class NewItem(Body, kw_only=True):
@@ -299,6 +296,10 @@ class Inventory(Client):
     async def at_risk(self, booking: UUID) -> list[UUID]:
         """Bookings next on the units that this late booking still has."""
         return (await self.ask("GET", f"/internal/reservations/{booking}/at-risk", AtRisk)).bookings
+
+    async def owned_by(self, member: UUID, token: str) -> list[Any]:
+        """Every item of a member, as they see them themselves."""
+        return await self.every("/api/v1/items", token=token, query={"owner": str(member), "sort": "newest"})
 
     async def tell(self, topic: str, event_id: str, event: Any) -> None:
         """Deliver an event."""

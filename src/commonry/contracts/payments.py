@@ -10,7 +10,17 @@ from commonry.contracts.money import Money
 from commonry.contracts.words import Message
 from commonry.kit.peers import Client
 
-Method = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_]+$")]
+Method = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9_]+$",
+        description="a payment method. The sandbox knows pm_card_visa (succeeds), pm_card_visa_chargeDeclined, "
+        "pm_sandbox_captureFails, pm_sandbox_timeout and pm_sandbox_slow",
+        examples=["pm_card_visa"],
+    ),
+]
 Purpose = Literal["rental", "deposit", "late_fee", "extension"]
 PaymentStatus = Literal["authorising", "authorised", "captured", "voided", "declined"]
 
@@ -117,6 +127,10 @@ class Payments(Client):
     async def open_money(self, member: UUID) -> bool:
         """Whether money of this member is still on its way."""
         return (await self.ask("GET", f"/internal/members/{member}/open-money", OpenMoney)).open
+
+    async def statement_of_caller(self, token: str) -> list[Any]:
+        """Every movement of a member's money."""
+        return await self.every("/api/v1/payments/statement", token=token)
 
     async def tell(self, topic: str, event_id: str, event: Any) -> None:
         """Deliver an event."""

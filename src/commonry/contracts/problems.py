@@ -9,7 +9,7 @@ from commonry.kit.problems import Unavailable as Unavailable  # noqa: PLC0414
 
 
 class EmailTaken(Conflict):
-    """There is a member with this e-mail address already: sign in, or reset the password."""
+    """There is a member with this e-mail address already: sign in instead."""
 
 
 class BadCredentials(Problem):

@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from commonry.contracts.money import Currency
+from commonry.contracts.words import TimeZone
+
 Seconds = Annotated[float, Meta(gt=0)]
 
 
@@ -86,11 +89,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, le=50, description="The platform's share of rental money, kept at payout.")
     ] = 0
 
-    currency: Annotated[str, Meta(description="Currency of imports and of the demo.")] = "EUR"
+    currency: Annotated[Currency, Meta(description="Currency of imports and of the demo.")] = "EUR"
     place: Annotated[
-        str, Meta(description="The community's middle, `lat,lon,label`: where imported items without a place are.")
+        str,
+        Meta(
+            pattern=r"^-?([0-8]?\d(\.\d+)?|90(\.0+)?),-?(1[0-7]\d|\d{1,2}|180)(\.\d+)?,.*\S",
+            description="The community's middle, `lat,lon,label`: where imported items without a place are.",
+        ),
     ] = "52.4934,13.4234,Kreuzberg, Berlin"
-    time_zone: Annotated[str, Meta(description="Time zone of items that name none.")] = "Europe/Berlin"
+    time_zone: Annotated[TimeZone, Meta(description="Time zone of items that name none.")] = "Europe/Berlin"
     failpoints: Annotated[str, Meta(description="For tests only: where to stumble (`kit/failpoints.py`).")] = ""
 
     def urls(self, service: str) -> list[str]:

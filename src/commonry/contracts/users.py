@@ -1,7 +1,7 @@
 """What others may know of the users service."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
@@ -114,12 +114,15 @@ class FailedLogins(Message, kw_only=True):
 
 
 class MemberExport(Message, kw_only=True):
-    """GET /members/me/export: everything the users service knows of a member, but for the password's hash."""
+    """GET /members/me/export: everything the platform knows of a member, but for the password's hash."""
 
     member: Member
     password_set_at: datetime
     sessions: list[SessionRecord]
     failed_logins: FailedLogins | None = None
+    items: list[Any] = []
+    bookings: list[Any] = []
+    payments: list[Any] = []
 
 
 class Users(Client):

@@ -1,7 +1,9 @@
 """The small types that messages are made of: texts with limits, instants with an offset, periods."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 import msgspec
 from msgspec import Meta
@@ -26,6 +28,16 @@ Email = Annotated[
         pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00.]+$",
         description="an e-mail address",
         examples=["ada@example.org"],
+    ),
+]
+ZONES = available_timezones() - {"localtime", "Factory"}
+"""Time zones that name a place; the two left out mean whatever a machine is set to, or nothing."""
+TimeZone = Annotated[
+    str,
+    Meta(
+        pattern=f"^(?:{'|'.join(re.escape(zone) for zone in sorted(ZONES))})$",
+        description="a time zone of the IANA database, such as Europe/Berlin",
+        examples=["Europe/Berlin"],
     ),
 ]
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset, answered in UTC.")]

@@ -7,7 +7,7 @@ at again here, field by field, so that a form can show every message beside its 
 import re
 import types
 from collections.abc import Iterator
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -56,13 +56,24 @@ def _in_whole(value: Any, kind: Any, at: str) -> Iterator[Mistake]:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as e:
         where = _AT.search(str(e))
-        yield Mistake(_below(at, where[1] if where else "") or "body", _in_words(_AT.sub("", str(e)), kind))
+        yield Mistake(_below(at, where[1] if where else "") or "body", in_words(_AT.sub("", str(e)), kind))
 
 
-def _in_words(message: str, kind: Any) -> str:
+def in_words(message: str, kind: Any) -> str:
     """A pattern is not for people: say the type's description instead."""
+    if "Invalid enum value" in message and (words := _words(kind)):
+        return f"must be one of: {', '.join(words)}"
+    if "with a timezone component" in message:
+        return "needs an offset: 2026-07-03T10:00:00Z, or …+02:00"
     metas = [m for m in _metas(kind) if m.description]
     return f"must be {metas[0].description}" if "matching regex" in message and metas else message
+
+
+def _words(kind: Any) -> list[str]:
+    """The words a literal type allows, wherever in a union it stands."""
+    if get_origin(kind) is Literal:
+        return [str(word) for word in get_args(kind)]
+    return [word for inner in get_args(kind) if not isinstance(inner, str) for word in _words(inner)]
 
 
 def _metas(kind: Any) -> list[msgspec.Meta]:

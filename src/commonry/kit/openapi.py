@@ -31,6 +31,7 @@ LIMITS = {
 }
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS")
 JSON = "application/json"
+LONG = 500
 
 Json = dict[str, Any]
 
@@ -40,11 +41,20 @@ def document(app: Litestar) -> Json:
     found = list(_operations(app))
     kinds = list(dict.fromkeys(k for _, _, h in found for kind in _kinds(h) for k in _alternatives(kind)))
     made, components = msgspec.json.schema_components([k for k in kinds if _describable(k)], ref_template=REFERENCE)
+    components = _short({"schemas": components})["schemas"]
     schemas = dict(zip((k for k in kinds if _describable(k)), made, strict=True))
     paths: Json = {}
     for route, method, handler in found:
         paths.setdefault(route.path_format, {})[method.lower()] = _operation(route, handler, schemas)
     return {"paths": paths, "components": {"schemas": components}}
+
+
+def _short(schema: Any) -> Any:
+    """Without patterns that list hundreds of words, as of currencies: nobody can read them, the description says it."""
+    if isinstance(schema, dict):
+        known: Json = schema  # pyright: ignore[reportUnknownVariableType]
+        return {k: _short(v) for k, v in known.items() if k != "pattern" or len(str(v)) < LONG}
+    return [_short(v) for v in schema] if isinstance(schema, list) else schema  # pyright: ignore[reportUnknownVariableType]
 
 
 def _operations(app: Litestar) -> Iterator[tuple[HTTPRoute, str, HTTPRouteHandler]]:

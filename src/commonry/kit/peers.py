@@ -140,6 +140,13 @@ class Far:
             await self._session.close()
 
 
+class Some(msgspec.Struct):
+    """A page of any list."""
+
+    data: list[Any]
+    next_cursor: str | None = None
+
+
 class Client:
     """The base of typed clients: one method a call, in the words of the service it speaks to."""
 
@@ -168,3 +175,15 @@ class Client:
         if got.status >= 400:
             raise from_answer(got.status, got.body)
         return msgspec.json.decode(got.body or b"null", type=answer)
+
+    async def every(self, path: str, *, token: str, query: Mapping[str, Any] | None = None) -> list[Any]:
+        """All of a list that a person may see, page after page."""
+        found: list[Any] = []
+        cursor: str | None = None
+        while True:
+            asked = dict(query or {}) | {"limit": 100, "cursor": cursor}
+            some = await self.ask("GET", path, Some, query=asked, token=token)
+            found += some.data
+            cursor = some.next_cursor
+            if cursor is None:
+                return found

@@ -5,6 +5,7 @@ Idempotency-Key, see there), and whatever the service adds. Routes under `/inter
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -140,6 +141,7 @@ def build(
         exception_handlers={Exception: _to_problem},
         openapi_config=None,  # `kit.openapi` makes the document
         state=State({"name": name, "door": door, "db": db, "ready": ready}),
+        request_class=StrictRequest,
         request_max_body_size=max_body,
         logging_config=None,
     )
@@ -175,6 +177,32 @@ def problem_answer(problem: Problem) -> Response[Any]:
     """The problem as an RFC 9457 answer."""
     body = msgspec.json.encode(problem.document(), enc_hook=str)
     return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers())
+
+
+class StrictRequest(Request[Any, Any, State]):
+    """A request whose JSON is taken at its word: decoded straight into the handler's type, numbers are no dates."""
+
+    async def json(self) -> Any:
+        """The body as the handler's type. Raises `WrongMediaType`, and `ValidationException` for all that is wrong."""
+        _refuse_other_media(self.headers.get("content-type"), self.headers.get("content-encoding"))
+        try:
+            kind: Any = self.scope["route_handler"].parsed_data_field
+            return _decoder(kind.annotation).decode(await self.body())
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as e:
+            raise ValidationException from e
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def _refuse_other_media(said: str | None, encoding: str | None) -> None:
+    """JSON in UTF-8 is what we read; without a word about it, it is taken for that."""
+    kind, _, rest = (said or "application/json").lower().partition(";")
+    charset = rest.partition("charset=")[2].strip(' "') or "utf-8"
+    if kind.strip() != "application/json" or charset != "utf-8" or encoding not in (None, "identity"):
+        raise WrongMediaType("Send JSON: Content-Type: application/json, in UTF-8 and not compressed.")
 
 
 class _Later(Response[Any]):
@@ -248,7 +276,8 @@ def _told(handler: Any, one: Mapping[str, Any]) -> Mistake:
     source = getattr(one.get("source"), "value", "query")
     field = handler.parsed_fn_signature.parameters.get(one["key"].split(".")[0])
     alias = field and field.kwarg_definition and getattr(field.kwarg_definition, source, None)
-    return Mistake(f"{source}.{alias or one['key']}", one["message"])
+    said = mistakes.in_words(one["message"], field.annotation) if field else one["message"]
+    return Mistake(f"{source}.{alias or one['key']}", said)
 
 
 async def _unkeepable(request: Req) -> Problem:

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from commonry.kit import mistakes
+
 T = TypeVar("T", bound=msgspec.Struct)
 PREFIX = "COMMONRY_"
 
@@ -30,5 +32,5 @@ def _mistake(name: str, text: str, kind: Any) -> str | None:
     try:
         msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as e:
-        return f"{PREFIX}{name.upper()}={text!r}: {e}"
+        return f"{PREFIX}{name.upper()}={text!r}: {mistakes.in_words(str(e), kind)}"
     return None

@@ -4,6 +4,7 @@ Whatever a change means for others happens in its transaction: sessions end, an 
 right after it has committed.
 """
 
+import asyncio
 from typing import TypeVar
 from uuid import UUID
 
@@ -98,11 +99,19 @@ class Membership:
             raise MemberHasObligations
         await self._sessions.forget(await self._db.transact(lambda tx: _erase(tx, member)))
 
-    async def export(self, member: UUID) -> MemberExport:
-        """Everything this service knows of a member."""
+    async def export(self, member: UUID, token: str) -> MemberExport:
+        """Everything the platform knows of a member: what is here, and what the other services show them."""
+        elsewhere = await asyncio.gather(
+            self._peers.inventory.owned_by(member, token),
+            self._peers.bookings.of_caller(token),
+            self._peers.payments.statement_of_caller(token),
+        )
         async with self._db.read() as tx:
             found = await members.known(tx, member)
             return MemberExport(
+                items=elsewhere[0],
+                bookings=elsewhere[1],
+                payments=elsewhere[2],
                 member=found.member,
                 password_set_at=found.password_set_at,
                 sessions=await sessions.of_member(tx, member),

@@ -136,13 +136,17 @@ async def list_bookings(
     db: Database,
     role: Annotated[Role | None, Parameter(description="Only those in which I am this party.")] = None,
     status: Annotated[BookingState | None, Parameter(description="Only those in this state.")] = None,
+    overdue: Annotated[bool | None, Parameter(description="Only those that are late, or are not.")] = None,
+    disputed: Annotated[bool | None, Parameter(description="Only those with a reported problem, or without.")] = None,
+    at_risk: Annotated[bool | None, Parameter(description="Only those whose item may come back late.")] = None,
     everyone: Annotated[bool, Parameter(query="all", description="Everyone's (managers only).")] = False,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[Booking]:
     whose = None if everyone and caller.manages else caller.id
     async with db.read() as tx:
-        rows = await lists.of_member(tx, whose, role, status, limit, _after(cursor))
+        wanted = lists.Wanted(whose, role, status, overdue, disputed, at_risk)
+        rows = await lists.of_member(tx, wanted, limit, _after(cursor))
     seen = [views.seen_by(r.booking, r.terms.location, caller.id) for r in rows]
     return page(seen, limit, "bookings", lambda b: (b.id,))
 

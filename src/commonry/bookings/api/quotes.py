@@ -1,6 +1,6 @@
 """Quotes: a price for an item and a period, frozen before anyone pays (rule 15)."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from litestar import Response, post
@@ -39,7 +39,8 @@ def priced(around: Surroundings, order: QuoteRequest | NewBooking, terms: Terms)
     if wrong := periods.mistakes_in_period(period, terms, now, quantity=order.quantity):
         raise NotValid(*wrong)
     lines = prices.quote_lines(terms, period, order.quantity)
-    said: dict[str, Any] = {"item_id": order.item_id, "from_": order.from_, "to": order.to, "quantity": order.quantity}
+    said: dict[str, Any] = {"item_id": order.item_id, "quantity": order.quantity}
+    said |= {"from_": order.from_.astimezone(UTC), "to": order.to.astimezone(UTC)}
     total, deposit = prices.total(lines), prices.deposit(terms, order.quantity)
     digest = prices.quote_hash(order.item_id, period, order.quantity, lines, deposit)
     until = now + timedelta(minutes=around.settings.quote_minutes)

@@ -38,27 +38,38 @@ class Step(NamedTuple):
     kind: Kind
     leads_to: tuple[StepName, ...]
     words: str
+    event: str
 
 
 STEPS: dict[StepName, Step] = {
-    "hold": Step("pending", "acts", ("authorise", "ask", "deposit", "confirm", "over"), "Reserve the item"),
+    "hold": Step("pending", "acts", ("authorise", "ask", "deposit", "confirm", "over"), "Reserve the item", "reserved"),
     "authorise": Step(
-        None, "acts", ("ask", "deposit", "capture", "undo_money"), "Set the price aside on the payment method"
+        None,
+        "acts",
+        ("ask", "deposit", "capture", "undo_money"),
+        "Set the price aside on the payment method",
+        "authorised",
     ),
-    "ask": Step("requested", "waits", ("deposit", "undo_money"), "Wait for the owner's answer"),
-    "deposit": Step(None, "acts", ("capture", "confirm", "undo_money"), "Hold the deposit, if pickup is within a day"),
-    "capture": Step(None, "acts", ("confirm", "undo_money"), "Take the payment"),
-    "confirm": Step(None, "acts", ("confirmed", "undo_money"), "Confirm the reservation"),
-    "confirmed": Step("confirmed", "waits", ("confirmed", "secure", "undo_money"), "Wait for the pickup"),
-    "secure": Step(None, "acts", ("confirmed", "hand_over"), "Hold the deposit before the pickup"),
-    "hand_over": Step(None, "acts", ("in_use", "confirmed"), "Hand the item over"),
-    "in_use": Step("in_use", "waits", ("in_use", "free"), "Wait for the return"),
-    "free": Step(None, "acts", ("returned", "settle"), "Free the calendar"),
-    "returned": Step("returned", "waits", ("settle",), "Wait in case the owner reports damage"),
-    "settle": Step("returned", "acts", ("over",), "Let go of the deposit and pay the owner"),
-    "undo_money": Step(None, "acts", ("undo_calendar",), "Give the money back"),
-    "undo_calendar": Step(None, "acts", ("over",), "Free the calendar"),
-    "over": Step(None, "rests", (), "Nothing more to do"),
+    "ask": Step("requested", "waits", ("deposit", "undo_money"), "Wait for the owner's answer", "expired"),
+    "deposit": Step(
+        None,
+        "acts",
+        ("capture", "confirm", "undo_money"),
+        "Hold the deposit, if pickup is within a day",
+        "deposit-held",
+    ),
+    "capture": Step(None, "acts", ("confirm", "undo_money"), "Take the payment", "paid"),
+    "confirm": Step(None, "acts", ("confirmed", "undo_money"), "Confirm the reservation", "confirmed"),
+    "confirmed": Step("confirmed", "waits", ("confirmed", "secure", "undo_money"), "Wait for the pickup", "looked-at"),
+    "secure": Step(None, "acts", ("confirmed", "hand_over"), "Hold the deposit before the pickup", "deposit-held"),
+    "hand_over": Step(None, "acts", ("in_use", "confirmed"), "Hand the item over", "handed-over"),
+    "in_use": Step("in_use", "waits", ("in_use", "free"), "Wait for the return", "overdue"),
+    "free": Step(None, "acts", ("returned", "settle"), "Free the calendar", "returned"),
+    "returned": Step("returned", "waits", ("settle",), "Wait in case the owner reports damage", "looked-at"),
+    "settle": Step("returned", "acts", ("over",), "Let go of the deposit and pay the owner", "completed"),
+    "undo_money": Step(None, "acts", ("undo_calendar",), "Give the money back", "money-returned"),
+    "undo_calendar": Step(None, "acts", ("over",), "Free the calendar", "freed"),
+    "over": Step(None, "rests", (), "Nothing more to do", "over"),
 }
 """Money is undone before the calendar: a failed refund must not free the item (rule 18)."""
 

@@ -227,7 +227,7 @@ class Steps:
         changes: dict[str, Any] = {"refund": given_back} if given_back else {}
         if row.booking.deposit:
             await self.peers.payments.void(row.id, "deposit")
-            changes["deposit_state"] = "released"
+            changes["deposit_state"] = "released" if row.booking.deposit_state == "held" else "none"
         return Move(to="undo_calendar", text="The money is on its way back" if given_back else None, changes=changes)
 
     async def _undo_rental(self, row: Running) -> Money | None:

@@ -160,9 +160,15 @@ async def move(tx: Tx, claim: Claim, was: Running, to: Move) -> Running | None:
     for key in ("refund", "claim"):
         row[key] = row[key] and as_json(row[key])
     fence = {"id": claim.id, "holder": claim.holder, "expected": was.step, "lease": LEASE if acts else None}
-    told = {"step": to.to, "acts": acts, "due": to.due, "event": to.to, "text": to.text}
+    told = {"step": to.to, "acts": acts, "due": to.due, "event": _event(was, to), "text": to.text}
     problem = to.problem or (now.problem if was.ending else None)
     return await one(tx, running, _MOVE, row | fence | told | {"problem": problem and as_json(problem)})
+
+
+def _event(was: Running, to: Move) -> str:
+    """What the timeline calls it: how the booking ends or is about to, else what the step has done."""
+    refused = "refused" if to.problem else None
+    return to.changes.get("state") or to.changes.get("ending") or refused or STEPS[was.step].event
 
 
 async def take(

@@ -1,6 +1,6 @@
 """Lists of bookings and a booking's timeline."""
 
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 from commonry.bookings.store.bookings import COLUMNS, Running, running
@@ -8,14 +8,20 @@ from commonry.contracts.bookings import TimelineEntry
 from commonry.kit.db import Tx, many
 
 
-async def of_member(
-    tx: Tx, member: UUID | None, role: str | None, status: str | None, limit: int, after: UUID | None
-) -> list[Running]:
-    """A member's bookings (everyone's when `member` is None), newest first, one more than `limit` to see whether more
-    follow.
-    """
-    said = {"member": member, "role": role, "status": status, "limit": limit + 1, "after": after}
-    return await many(tx, running, _LIST, said)
+class Wanted(NamedTuple):
+    """Whose bookings (everyone's when `member` is None) and which; None asks for nothing."""
+
+    member: UUID | None
+    role: str | None = None
+    status: str | None = None
+    overdue: bool | None = None
+    disputed: bool | None = None
+    at_risk: bool | None = None
+
+
+async def of_member(tx: Tx, wanted: Wanted, limit: int, after: UUID | None) -> list[Running]:
+    """Bookings, newest first, one more than `limit` to see whether more follow."""
+    return await many(tx, running, _LIST, wanted._asdict() | {"limit": limit + 1, "after": after})
 
 
 async def timeline(tx: Tx, booking: UUID) -> list[TimelineEntry]:
@@ -36,6 +42,9 @@ _LIST: LiteralString = (
             OR (borrower_id = %(member)s AND %(role)s::text IS DISTINCT FROM 'owner')
             OR (owner_id = %(member)s AND %(role)s::text IS DISTINCT FROM 'borrower'))
         AND (%(status)s::text IS NULL OR state = %(status)s)
+        AND (%(overdue)s::boolean IS NULL OR overdue = %(overdue)s)
+        AND (%(disputed)s::boolean IS NULL OR disputed = %(disputed)s)
+        AND (%(at_risk)s::boolean IS NULL OR at_risk = %(at_risk)s)
         AND (%(after)s::uuid IS NULL OR id < %(after)s)
     ORDER BY id DESC LIMIT %(limit)s"""
 )

@@ -50,7 +50,8 @@ class Home:
 
 
 def _card(item: Item) -> dict[str, Any]:
-    price = f"{shown(Money(item.price.amount, item.price.currency))} a {item.price.per}" if item.price else None
+    per = {"hour": "an hour"}.get(item.price.per, f"a {item.price.per}") if item.price else ""
+    price = f"{shown(Money(item.price.amount, item.price.currency))} {per}" if item.price else None
     rating = f"{item.rating.average:.1f}" if item.rating.average else None
     about = item.description.strip().split("\n")[0]
     return {

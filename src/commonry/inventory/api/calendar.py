@@ -1,11 +1,12 @@
 """Routes of an item's calendar: when it is free, when its owner closes it, and the feed for other programs."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
 from litestar import Response, delete, get, post
 from litestar.params import Parameter
+from msgspec.structs import replace
 
 from commonry.contracts.inventory import Availability, Blackout, NewBlackout
 from commonry.contracts.problems import Mistake
@@ -44,6 +45,8 @@ To = Annotated[Instant | None, Parameter(description="Default: 60 days after `fr
 async def availability(
     item_id: UUID, visitor: Caller | None, db: Database, from_: From = None, to: To = None
 ) -> Availability:
+    if (from_ is None) != (to is None):
+        raise NotValid(Mistake("query.to" if to is None else "query.from", "`from` and `to` belong together"))
     window = _window(from_, to)
     async with db.read() as tx:
         return await calendar_of(tx, await visible(tx, item_id, visitor), window)
@@ -76,7 +79,8 @@ async def close_item(item_id: UUID, data: NewBlackout, caller: Caller, once: Onc
     async def work(tx: Tx) -> Blackout:
         await theirs_locked(tx, item_id, caller)
         _refuse(mistakes_in_period(data.from_, data.to))
-        return await blackouts.insert(tx, new_id(), item_id, data)
+        said = replace(data, from_=data.from_.astimezone(UTC), to=data.to.astimezone(UTC))
+        return await blackouts.insert(tx, new_id(), item_id, said)
 
     return await once(work)
 
@@ -120,7 +124,7 @@ def _window(from_: datetime | None, to: datetime | None) -> Span:
     _refuse(mistakes_in_period(start, end, "query."))
     if end - start > LONGEST_VIEW:
         raise NotValid(Mistake("query.to", f"must be at most {LONGEST_VIEW.days} days after `from`"))
-    return Span(start, end)
+    return Span(start.astimezone(UTC), end.astimezone(UTC))
 
 
 def _refuse(mistakes: list[Mistake]) -> None:

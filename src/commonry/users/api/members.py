@@ -72,7 +72,7 @@ async def erase_me(caller: Caller, membership: Membership) -> None:
 @get("/me/export", tags=["members"], summary="Everything that is known of me", operation_id="export_me", **MINE)
 async def export_me(caller: Caller, membership: Membership) -> Response[MemberExport]:
     as_file = {"content-disposition": 'attachment; filename="commonry-member.json"'}
-    return Response(await membership.export(caller.id), headers=as_file)
+    return Response(await membership.export(caller.id, caller.token), headers=as_file)
 
 
 @get(
