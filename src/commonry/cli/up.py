@@ -6,6 +6,7 @@ import shutil
 import socket
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -76,7 +77,10 @@ async def _platform(kept: "Kept", listening: socket.socket, with_demo: bool) -> 
 
 def _ourselves() -> str:
     """How this command is called from where the person is."""
-    return "commonry" if shutil.which("commonry") else os.path.relpath(sys.argv[0])
+    if shutil.which("commonry"):
+        return "commonry"
+    script = Path(sys.executable).with_name("commonry")
+    return os.path.relpath(script) if script.exists() else "python -m commonry"
 
 
 def _tell(here: str, kept: "Kept") -> None:
