@@ -98,9 +98,12 @@ def test_a_data_folder_that_is_a_file(tmp_path):
 def test_a_full_disk(tmp_path, monkeypatch):
     full = namedtuple("usage", "total used free")(10**9, 10**9, 5 * 2**20)
     monkeypatch.setattr("shutil.disk_usage", lambda _: full)
-    done = CliRunner().invoke(program, ["up", "--port", "0", "--data", str(tmp_path / "d")])
-    assert done.exit_code == 1
-    assert done.stderr.strip() == f"The disk that holds {tmp_path / 'd'} is full: 5 MB are left and 200 MB needed."
+    for needed in (200, 30):
+        done = CliRunner().invoke(program, ["up", "--port", "0", "--data", str(tmp_path / "d")])
+        assert done.exit_code == 1
+        words = f"is nearly full: 5 MB are left and {needed} MB needed."
+        assert done.stderr.strip() == f"The disk that holds {tmp_path / 'd'} {words}"
+        (tmp_path / "d" / "service-token").write_text("kept from before")
 
 
 def test_no_postgresql(tmp_path):
