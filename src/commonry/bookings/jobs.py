@@ -7,7 +7,7 @@ from commonry.bookings.saga.engine import Saga
 from commonry.bookings.store import quotes, reviews
 from commonry.contracts.surroundings import Surroundings
 from commonry.kit import idempotency, outbox
-from commonry.kit.db import Database, value
+from commonry.kit.db import Database
 from commonry.kit.periodic import every
 
 
@@ -26,13 +26,3 @@ def loops(around: Surroundings, saga: Saga) -> Sequence[Callable[[], Any]]:
 async def _in_transaction(db: Database, work: Callable[[Any], Awaitable[int]]) -> int:
     async with db.tx() as tx:
         return await work(tx)
-
-
-def ready(db: Database) -> Callable[[], Awaitable[bool]]:
-    """Whether the database answers and is migrated."""
-
-    async def check() -> bool:
-        async with db.read() as tx:
-            return await value(tx, "SELECT version_num FROM alembic_version") is not None
-
-    return check

@@ -89,8 +89,8 @@ def sign_ins(kept: Kept) -> list[str]:
     """One line a demo sign-in: role, e-mail, password. None without the demo."""
     if not _mark(kept).exists():
         return []
-    from commonry.demo.neighbourhood import neighbourhood
+    from commonry.demo import neighbourhood
 
-    people = [(m.demo, m.email, m.password) for m in neighbourhood().members if m.demo]
+    people = neighbourhood.sign_ins()
     wide = max(len(email) for _, email, _ in people)
     return ["Sign in as:", *(f"  {role:<10} {email:<{wide}}   {password}" for role, email, password in people), ""]

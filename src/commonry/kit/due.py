@@ -9,6 +9,7 @@ blocks the others.
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -24,6 +25,8 @@ LEASE = 12.0
 STUCK_AFTER = 6
 """Failures in a row (about a minute of backing off) after which a row counts as stuck."""
 LONGEST_WAIT = 300
+COUNT_EVERY = 15.0
+"""Seconds between two counts of what is stuck."""
 
 log = structlog.get_logger()
 
@@ -78,11 +81,14 @@ class Queue:
 
     async def work(self, handle: Callable[[Claim], Awaitable[None]], *, every: float = 1.0, limit: int = 20) -> None:
         """Handle due rows for ever: at once when woken or while there are more, else every `every` seconds."""
+        count_at = 0.0
         while True:
             self.wake.clear()
             try:
                 busy = await self.round(handle, limit) == limit
-                await self.stuck()
+                if time.monotonic() >= count_at:  # counting reads many rows, so not every round
+                    count_at = time.monotonic() + COUNT_EVERY
+                    await self.stuck()
             except Exception as e:  # why: the loop outlives any fault of the database; the next round tries again
                 busy = False
                 log.warning("due round failed", table=self.table, trouble=repr(e))

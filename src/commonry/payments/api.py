@@ -4,6 +4,7 @@ Nobody moves money over the public API: a booking does, through the internal rou
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from commonry.contracts.payments import (
     Take,
 )
 from commonry.contracts.surroundings import Surroundings
-from commonry.kit import service
+from commonry.kit import migrate, service
 from commonry.kit.auth import Caller
 from commonry.kit.db import Database
 from commonry.kit.pages import Cursor, Limit, Page
@@ -32,6 +33,8 @@ from commonry.payments.sandbox import Sandbox
 from commonry.payments.steps import Till
 from commonry.payments.store import ledger
 from commonry.payments.store import payments as store
+
+MIGRATIONS = Path(__file__).with_name("migrations")
 
 SIGNED_IN: Sequence[dict[str, list[str]]] = [{"bearer": []}]
 OfBooking = Annotated[UUID | None, Parameter(query="booking_id", description="Only this booking's entries.")]
@@ -125,12 +128,15 @@ def open_till(around: Surroundings) -> Till:
 
 def build(around: Surroundings) -> Service:
     """The service in these surroundings."""
-    till = open_till(around)
-
-    async def ready() -> bool:
-        async with around.db.read() as tx:
-            return await store.answers(tx)
-
+    till, db = open_till(around), around.db
     offers = {"till": till}
     loops = [looking_after(till)]
-    return service.build("payments", ROUTES, door=around.door, db=around.db, offers=offers, loops=loops, ready=ready)
+    return service.build(
+        "payments",
+        ROUTES,
+        door=around.door,
+        db=db,
+        offers=offers,
+        loops=loops,
+        ready=lambda: migrate.is_current(db, MIGRATIONS),
+    )

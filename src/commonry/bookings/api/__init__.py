@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from litestar.types import ControllerRouterHandler
 
@@ -10,8 +11,10 @@ from commonry.bookings import jobs
 from commonry.bookings.api import bookings, commands, internal, quotes, reviews
 from commonry.bookings.saga.engine import Saga
 from commonry.contracts.surroundings import Surroundings
-from commonry.kit import service
+from commonry.kit import migrate, service
 from commonry.kit.service import Service
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
 def build(around: Surroundings) -> Service:
@@ -31,5 +34,5 @@ def build(around: Surroundings) -> Service:
         db=around.db,
         offers={"saga": saga, "around": around},
         loops=jobs.loops(around, saga),
-        ready=jobs.ready(around.db),
+        ready=lambda: migrate.is_current(around.db, MIGRATIONS),
     )

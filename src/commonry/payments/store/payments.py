@@ -114,11 +114,6 @@ async def has_open_money(tx: Tx, member: UUID) -> bool:
     return bool(await value(tx, _OPEN_MONEY, {"member": member, "account": f"owner:{member}"}))
 
 
-async def answers(tx: Tx) -> bool:
-    """Whether the database is there."""
-    return await value(tx, "SELECT true")
-
-
 def _order(order: Authorise) -> dict[str, Any]:
     money = {"amount": order.amount.amount, "currency": order.amount.currency}
     return money | {"method": order.method, "payer": order.payer, "payee": order.payee}
