@@ -40,6 +40,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool, Meta(description="Prepared statements; switch off behind PgBouncer in transaction mode.")
     ] = True
 
+    cache_url: Annotated[
+        str,
+        Meta(
+            description="Some nodes of the Redis Cluster that all processes share, `redis://host:port`, comma-separated."
+            " Empty: each process keeps its own cache in memory."
+        ),
+    ] = ""
+
     users_url: Annotated[
         str, Meta(description="Base URLs of the users service's replicas, comma-separated. Empty: in this process.")
     ] = ""
