@@ -73,10 +73,12 @@ async def running(
         bookings=Bookings(located["bookings"], token),
         payments=Payments(located["payments"], token),
     )
-    shared = cache or MemoryCache()
+    shared = cache or await _cache(settings)
     door = Door(peers.users.validate, shared, token)
     built: dict[str, Service] = {}
     async with AsyncExitStack() as stack:
+        if cache is None:
+            stack.push_async_callback(shared.close)
         for name in here:
             db = await _opened(stack, settings, name)
             built[name] = SERVICES[name](Surroundings(settings, db, shared, door, peers))
@@ -114,6 +116,14 @@ def _filled(peer: Near | Far, service: Service) -> Near | Far:
     if isinstance(peer, Near):
         peer.app = service.app
     return peer
+
+
+async def _cache(settings: Settings) -> Cache:
+    if not settings.cache_url:
+        return MemoryCache()
+    from commonry.kit.cluster import connect  # the driver takes 0.3 s that nobody else should wait for
+
+    return await connect(settings.cache_url)
 
 
 def _no_database() -> Database:
