@@ -1,7 +1,8 @@
 """Who is calling: a bearer token becomes a `Caller`, a service token opens internal routes.
 
 Tokens are looked up by their hash, so that no cache or log ever holds one. An answer is kept for at most a second in
-this process and dropped at once when a session ends here or in any process that shares the cache's channel.
+this process and dropped at once when a session ends here or in any process that shares the cache's channel. While
+the cache is out of touch with the others, nothing is kept.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from commonry.kit.telemetry import cache_lookups
 
 KEEP_SECONDS = 1.0
 SESSION_ENDED = "session-ended"
-"""Channel: the message is a token's hash in hex, or `*` for all."""
+"""Channel: the message is tokens' hashes in hex, separated by commas, or `*` for all."""
 SERVICE_HEADER = "commonry-service"
 
 _remembered, _asked = cache_lookups.labels("door", "hit"), cache_lookups.labels("door", "miss")
@@ -56,7 +57,8 @@ class Door:
     def __init__(self, validate: Callable[[str], Awaitable[Caller | None]], cache: Cache, service_token: str) -> None:
         self._validate, self._service_token = validate, service_token
         self._known: dict[str, tuple[Caller | None, float]] = {}
-        cache.subscribe(SESSION_ENDED, self._drop)
+        self._cache, self._drops = cache, 0
+        cache.subscribe(SESSION_ENDED, self._drop, self._drop_all)
 
     async def who(self, authorization: str | None) -> Caller | None:
         """The caller, or None without a valid token."""
@@ -65,12 +67,14 @@ class Door:
             return None
         key = token_hash(token)
         kept = self._known.get(key)
-        if kept and kept[1] > time.monotonic():
+        if kept and kept[1] > time.monotonic() and self._cache.in_touch():
             _remembered.inc()
             return kept[0]
         _asked.inc()
+        drops = self._drops
         caller = await self._validate(token)
-        self._remember(key, caller)
+        if drops == self._drops:  # else this may be an answer from before the news
+            self._remember(key, caller)
         return caller
 
     async def someone(self, authorization: str | None) -> Caller:
@@ -95,5 +99,12 @@ class Door:
 
     def _drop(self, message: str) -> None:
         if message == "*":
-            self._known.clear()
-        self._known.pop(message, None)
+            self._drop_all()
+            return
+        self._drops += 1
+        for key in message.split(","):
+            self._known.pop(key, None)
+
+    def _drop_all(self) -> None:
+        self._drops += 1
+        self._known.clear()

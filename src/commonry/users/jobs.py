@@ -15,7 +15,7 @@ from commonry.users.sessions import Sessions
 from commonry.users.store import failures
 from commonry.users.store import sessions as store
 
-REMIND_EVERY, REMIND_FOR = 5.0, 60.0
+REMIND_EVERY, REMIND_FOR = 0.5, 60.0
 BATCH = 5000
 
 
@@ -29,7 +29,7 @@ class Chores:
         """Drop again what lately became wrong: a cache may have missed it, and so may a process that was killed."""
         async with self._db.read() as tx:
             changed = await store.changed_within(tx, REMIND_FOR)
-        await self._sessions.forget(changed)
+        await self._sessions.forget(changed, again=True)
 
     async def forget_old(self) -> None:
         """Delete sessions that are over, failed logins that no longer count, and answers kept for repeated requests."""
@@ -43,7 +43,7 @@ class Chores:
     async def _forget_sessions(self) -> int:
         async with self._db.tx() as tx:
             over = await store.delete_over(tx, BATCH)
-        await self._sessions.forget(over)
+        await self._sessions.forget(over, again=True)
         return len(over)
 
 

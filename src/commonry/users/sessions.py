@@ -1,7 +1,8 @@
 """Sessions: opened at a login, known by their token's hash, ended everywhere at once.
 
 The cache answers `who` alone while it holds the session. What it may hold is dropped right after a session ended;
-jobs drop it again for a minute, in case the cache, or this process, was away at that moment.
+jobs drop it again for a minute, twice a second: the cache, or this process, may have been away at that moment, and a
+node of the cache may have died before its replica knew.
 """
 
 import secrets
@@ -19,6 +20,9 @@ from commonry.kit.db import Database, Tx
 from commonry.kit.problems import NotSignedIn
 from commonry.users.store import members, sessions
 from commonry.users.store.sessions import Live
+
+FEW = 500
+"""Sessions that one message names."""
 
 _decoder = msgspec.msgpack.Decoder(Live)
 
@@ -71,12 +75,14 @@ class Sessions:
         await self.forget([key])
         return opened
 
-    async def forget(self, hashes: Sequence[str]) -> None:
-        """Drop what the cache, and every door, holds of these. To be called after the transaction that changed them."""
-        if hashes:
-            await self._cache.drop(*(f"session:{key}" for key in hashes))
-        for key in hashes:
-            await self._cache.publish(SESSION_ENDED, key)
+    async def forget(self, hashes: Sequence[str], *, again: bool = False) -> None:
+        """Drop what the cache, and every door, holds of these. To be called after the transaction that changed them.
+
+        Returns when every door has heard it; not if it is only said `again`.
+        """
+        for few in (hashes[n : n + FEW] for n in range(0, len(hashes), FEW)):
+            await self._cache.drop(*(f"session:{key}" for key in few))
+            await self._cache.publish(SESSION_ENDED, ",".join(few), wait=not again)
 
     async def _cached(self, key: str) -> Live | None:
         kept = await self._cache.get(f"session:{key}")
