@@ -107,7 +107,7 @@ async def platform(
     """The gateway over all services, of which those named in `here` run in this process."""
     async with (
         running(settings, here, cache) as (built, located, around),
-        gateway(settings, located) as app,
+        gateway(settings, located, around.cache) as app,
     ):
         yield Platform(app, located, built, around)
 

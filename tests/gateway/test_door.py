@@ -31,7 +31,9 @@ async def spoken(platform, *pieces, wait=0.0):
             await writer.drain()
             await asyncio.sleep(wait)
         async with asyncio.timeout(10):
-            return await reader.read(65536)
+            got = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", got)
+            return got + (await reader.readexactly(int(length[1])) if length else await reader.read(65536))
     finally:
         writer.close()
 

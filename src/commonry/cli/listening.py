@@ -24,12 +24,16 @@ KEPT_ALIVE = 75
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `Trouble` when it cannot be had; callers wait in its queue until the server is up."""
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A listening socket, alone on its port unless `shared`. Raises `Trouble` when it cannot be had.
+
+    Callers wait in its queue until the server is up."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind(address)
         listening.listen(1024)
     except OSError as e:
@@ -94,7 +98,7 @@ def _configured(app: Any) -> Any:
 
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=getattr(app, "protocol", "httptools"),  # the gateway has its own
         ws="none",
         lifespan="off",
         log_config=None,

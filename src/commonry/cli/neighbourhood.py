@@ -62,13 +62,23 @@ class _Inside:
         self.name, self._services = name, services
 
     async def call(
-        self, method: str, path: str, *, query: str, body: bytes, headers: Mapping[str, str], timeout: float
+        self,
+        method: str,
+        path: str,
+        *,
+        query: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeout: float,
+        repeatable: bool = False,
     ) -> Answer:
         route = route_for(path)
         if route is None:
             raise NotFound
         peer = self._services[route.service]
-        return await peer.call(method, path, query=query, body=body, headers=headers, timeout=timeout)
+        return await peer.call(
+            method, path, query=query, body=body, headers=headers, timeout=timeout, repeatable=repeatable
+        )
 
 
 class Progress:

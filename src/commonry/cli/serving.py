@@ -38,7 +38,7 @@ def serve(service: str, port: int | None, host: str | None) -> None:
         settings = load(Settings, port=port, host=host)
         _check_complete(service, settings)
         set_up_logs(settings.log_level)
-        with bind(settings.host, settings.port) as listening:
+        with bind(settings.host, settings.port, shared=settings.share_port) as listening:
             run(_serve(service, settings, listening))
 
 

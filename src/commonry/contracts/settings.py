@@ -10,6 +10,8 @@ from msgspec import Meta
 from commonry.contracts.money import Currency
 from commonry.contracts.words import TimeZone
 
+_LIMIT = r"^(off|\d+(\.\d+)?/(s|min|h)(,[1-9]\d*)?)?$"
+
 Seconds = Annotated[float, Meta(gt=0)]
 
 
@@ -43,8 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache_url: Annotated[
         str,
         Meta(
-            description="Some nodes of the Redis Cluster that all processes share, `redis://host:port`, comma-separated."
-            " Empty: each process keeps its own cache in memory."
+            description="Some nodes of the Redis Cluster that all processes share: `redis://host:port`, with commas."
+            " Empty: each process has a cache of its own, in memory."
         ),
     ] = ""
 
@@ -67,6 +69,50 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     answer_seconds: Annotated[
         float, Meta(gt=0, description="How long a service may take to begin its answer before the gateway says 503.")
     ] = 30
+
+    share_port: Annotated[
+        bool,
+        Meta(description="Let several gateways on one machine listen on the same port; the system spreads clients."),
+    ] = False
+    trusted_proxies: Annotated[
+        str,
+        Meta(
+            pattern=r"^[0-9a-fA-F.:/, ]*$",
+            description="Addresses or networks of reverse proxies, comma-separated, whose X-Forwarded-For is believed.",
+        ),
+    ] = ""
+    cache_bytes: Annotated[
+        int, Meta(ge=2**20, description="Most memory a gateway uses for answers that services allow to be kept.")
+    ] = 64 * 2**20
+    hedge_seconds: Annotated[
+        float,
+        Meta(ge=0, description="After so long a slow read is also sent to another replica; the first wins. 0: never."),
+    ] = 0
+    shed_seconds: Annotated[
+        float, Meta(gt=0, description="How late a gateway's event loop may run before new requests are turned away.")
+    ] = 0.5
+    header_seconds: Annotated[float, Meta(gt=0, description="How long a request's header may take to arrive.")] = 10
+    send_seconds: Annotated[
+        float, Meta(gt=0, description="How long a client may take nothing of its answer before it is cut off.")
+    ] = 30
+    limit_reads: Annotated[
+        str,
+        Meta(
+            pattern=_LIMIT,
+            description="Reads of one client address: `300/s,3000` is 300 a second in the long run and 3000 at once;"
+            " also `/min`, `/h`, and `off`. Empty: that, but none for this machine itself.",
+        ),
+    ] = ""
+    limit_writes: Annotated[str, Meta(pattern=_LIMIT, description="The same for writes. Empty: `100/s,1000`.")] = ""
+    limit_logins: Annotated[
+        str, Meta(pattern=_LIMIT, description="The same for signing in, at all gateways together. Empty: `60/min,60`.")
+    ] = ""
+    limit_registrations: Annotated[
+        str, Meta(pattern=_LIMIT, description="The same for becoming a member. Empty: `60/min,60`.")
+    ] = ""
+    limit_bookings: Annotated[
+        str, Meta(pattern=_LIMIT, description="The same for booking, which moves money. Empty: `50/s,1000`.")
+    ] = ""
 
     session_hours: Annotated[float, Meta(gt=0, le=24 * 365, description="How long a login lasts.")] = 24 * 14
     password_threads: Annotated[int, Meta(ge=1, le=64, description="Password hashes at a time.")] = 2

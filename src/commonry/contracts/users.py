@@ -132,7 +132,8 @@ class Users(Client):
         """Who a token belongs to, None if to nobody."""
         if len(token) > LONGEST_TOKEN:
             return None
-        a = await self.ask("POST", "/api/v1/auth/validate-token", TokenAnswer, TokenQuestion(token=token))
+        asked = TokenQuestion(token=token)
+        a = await self.ask("POST", "/api/v1/auth/validate-token", TokenAnswer, asked, repeatable=True)
         if not a.active or a.member_id is None or a.expires_at is None:
             return None
         return Caller(a.member_id, tuple(a.roles), token, a.expires_at)

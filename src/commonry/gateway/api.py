@@ -4,18 +4,22 @@ Own addresses answer GET and HEAD. What no table knows is a 404 problem; what ex
 that says in `Allow` what would do.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from commonry.contracts.settings import Settings
-from commonry.gateway import pages, problems
+from commonry.gateway import hints, lane, pages, problems
+from commonry.gateway.admission import Admission
+from commonry.gateway.caching.serving import ResponseCache
 from commonry.gateway.document import Documents
-from commonry.gateway.edge import edge
+from commonry.gateway.edge import Edge
 from commonry.gateway.forward import Upstream, upstreams
 from commonry.gateway.routes import route_for
 from commonry.gateway.status import Health
-from commonry.kit.asgi import App, Message, Receive, Reply, Scope, Send, answer, json_reply, problem_reply
+from commonry.kit.asgi import Message, Receive, Reply, Scope, Send, answer, json_reply, problem_reply
+from commonry.kit.cache import Cache, MemoryCache
 from commonry.kit.peers import Far, Near
 from commonry.kit.problems import MethodNotAllowed, NotFound
 from commonry.kit.telemetry import metrics_page
@@ -23,17 +27,41 @@ from commonry.kit.telemetry import metrics_page
 Own = Callable[[Scope], Awaitable[Reply]]
 
 
+class Door(NamedTuple):
+    """The application, and the protocol by which a server speaks for it."""
+
+    edge: Edge
+    protocol: type[lane.Lane]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.edge(scope, receive, send)
+
+
 @asynccontextmanager
-async def gateway(settings: Settings, peers: Mapping[str, Near | Far]) -> AsyncGenerator[App]:
-    """The application over these services. Connections to far ones are closed at the end."""
+async def gateway(
+    settings: Settings, peers: Mapping[str, Near | Far], cache: Cache | None = None
+) -> AsyncGenerator[Door]:
+    """The door over these services. Connections to far ones are closed at the end."""
+    shared = cache or MemoryCache()
     services = upstreams(peers, settings.answer_seconds)
-    documents, health = Documents(peers), Health(peers)
+    answers = ResponseCache(shared, settings.cache_bytes, shared=bool(settings.cache_url))
+    documents, health = Documents(peers), Health(peers, answers.told)
+    admission = Admission(settings, shared)
+    app = Gateway(services, answers, documents, own_addresses(peers, documents, health))
+    edge = Edge(app, admission, settings.max_body)
+    door = Door(edge, lane.protocol(edge, answers, settings.header_seconds, settings.send_seconds))
+    far = [peer.replicas for peer in peers.values() if isinstance(peer, Far)]
+    hints.connect(far, shared, settings.hedge_seconds)
+    running = [asyncio.ensure_future(work) for work in (admission.lag.watch(), *(r.watch() for r in far))]
     try:
-        yield edge(Gateway(services, documents, own_addresses(peers, documents, health)), settings.max_body)
+        yield door
     finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await answers.close()
         for service in services.values():
             await service.close()
-        await health.close()
 
 
 def own_addresses(peers: Mapping[str, Near | Far], documents: Documents, health: Health) -> dict[str, Own]:
@@ -55,6 +83,7 @@ class Gateway(NamedTuple):
     """Own addresses first, then the services' by prefix."""
 
     services: Mapping[str, Upstream]
+    answers: ResponseCache
     documents: Documents
     own: Mapping[str, Own]
 
@@ -62,7 +91,8 @@ class Gateway(NamedTuple):
         path = scope["path"]
         if route := route_for(path):
             scope["path_template"] = route.prefix
-            await self.services[route.service](scope, receive, self._saying_what_is_allowed(path, send))
+            saying = self._saying_what_is_allowed(path, send)
+            await self.answers(scope, receive, saying, self.services[route.service])
         elif own := self.own.get(path):
             await _answer_own(path, own, scope, send)
         elif path.startswith("/problems/"):

@@ -1,17 +1,16 @@
 """What happens to every request on its way in and out, whoever answers it.
 
-Ids are adopted and returned, headers that speak for a service are taken off, security headers put on, one line of
-access log and one observation in the metrics are written. Nothing that is raised below gets past here as anything but
-a problem document.
+Ids are adopted and returned, headers that speak for a service are taken off, the client's address is made sure of,
+security headers put on, one line of access log and one observation in the metrics are written. Nothing that is raised
+below gets past here as anything but a problem document.
 """
 
 import time
 
-import structlog
-
 from commonry.gateway import limits
+from commonry.gateway.admission import Admission
 from commonry.kit.asgi import App, Message, RawHeaders, Receive, Scope, Send, guarded
-from commonry.kit.telemetry import adopt_ids, observed, outgoing_ids
+from commonry.kit.telemetry import access, adopt_ids, outgoing_ids, running, timer
 
 SECURITY: RawHeaders = [
     (b"x-content-type-options", b"nosniff"),
@@ -24,47 +23,65 @@ SECURITY: RawHeaders = [
 HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 ONLY_INSIDE = b"commonry-"
 """Headers that begin so are what services tell each other."""
+REPLACED = frozenset({b"x-request-id", b"traceparent"})
 CLIENT_LEFT = 499
 """What the log says where there was nobody left to answer."""
 
-log = structlog.get_logger()
 
-
-def edge(app: App, max_body: int) -> App:
+class Edge:
     """`app` behind all of this."""
-    app = limits.limited(app, max_body)
 
-    async def at_the_edge(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: App, admission: Admission, max_body: int) -> None:
+        self._app, self.admission = limits.limited(app, max_body), admission
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        rid, _ = adopt_ids(scope["headers"])
-        inner: Scope = scope | {"headers": _coming_in(scope)}
-        extra = [(b"x-request-id", rid.encode()), _caching(scope), *SECURITY, *_only_https(scope)]
-        status = [CLIENT_LEFT]
+        running_now = running("gateway")
+        running_now.inc()
+        began = time.perf_counter()
+        rid, trace = adopt_ids(scope["headers"])
+        inner: Scope = scope | {"headers": _coming_in(scope, self.admission.client(scope))}
+        out = _Out(send, [(b"x-request-id", rid.encode()), _caching(scope), *SECURITY, *_only_https(scope)], inner)
+        try:
+            await guarded(self._admitted, inner, receive, out.send, out.has_started)
+        finally:
+            running_now.dec()
+            seconds, route = time.perf_counter() - began, inner.get("path_template", "unrouted")
+            timer("gateway", scope["method"], route, f"{out.status // 100}xx").observe(seconds)
+            access.request(scope["method"], route, out.status, seconds, rid, trace)
 
-        async def going_out(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                status[0] = message["status"]
-                message = message | {"headers": _with(extra, message["headers"])}
-            await send(message)
-
-        started = time.perf_counter()
-        with observed("gateway", inner, status):
-            await guarded(app, inner, receive, going_out, lambda: status[0] != CLIENT_LEFT)
-        route = inner.get("path_template", "unrouted")
-        ms = round((time.perf_counter() - started) * 1000, 2)
-        log.info("request", method=scope["method"], route=route, status=status[0], ms=ms)
-
-    return at_the_edge
+    async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.admission.admit(scope)
+        await self._app(scope, receive, send)
 
 
-def _coming_in(scope: Scope) -> RawHeaders:
+class _Out:
+    """An answer on its way out: the extra headers are put on, and its status is remembered."""
+
+    __slots__ = ("_extra", "_scope", "_send", "status")
+
+    def __init__(self, send: Send, extra: RawHeaders, scope: Scope) -> None:
+        self._send, self._extra, self._scope, self.status = send, extra, scope, CLIENT_LEFT
+
+    def has_started(self) -> bool:
+        return self.status != CLIENT_LEFT
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            extra = [*self._extra, *self._scope.get("limits", ())]
+            message = message | {"headers": _with(extra, message["headers"])}
+        await self._send(message)
+
+
+def _coming_in(scope: Scope, client: str) -> RawHeaders:
     """The request's headers without those that only services may send, with the ids and the client's address."""
-    ours = outgoing_ids() | ({"commonry-client": scope["client"][0]} if scope.get("client") else {})
-    named = [(name.encode(), value.encode()) for name, value in ours.items()]
-    replaced = {name for name, _ in named}
-    kept = [h for h in scope["headers"] if not (h[0].startswith(ONLY_INSIDE) or h[0] in replaced)]
-    return kept + named
+    headers = [h for h in scope["headers"] if not (h[0].startswith(ONLY_INSIDE) or h[0] in REPLACED)]
+    headers += [(name.encode(), value.encode()) for name, value in outgoing_ids().items()]
+    if client:
+        headers.append((b"commonry-client", client.encode()))
+    return headers
 
 
 def _with(extra: RawHeaders, headers: RawHeaders) -> RawHeaders:

@@ -1,19 +1,17 @@
-"""A service in other processes: HTTP to its replicas in turn, both bodies streamed at the slower side's pace.
+"""A service in other processes: HTTP to one of its replicas, both bodies streamed at the slower side's pace.
 
-Where a connection cannot be made, nothing was sent, and the next replica is tried. After that there is no second try
-here: the request may have had its effect. A client that goes away takes its request at the service with it.
+Which replica, and whether another is tried, is `kit.replicas`' business; here it is said what may be repeated: reading,
+and what carries an Idempotency-Key. A client that goes away takes its request at the service with it.
 """
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Awaitable
-from typing import Any
+import math
+import time
+from collections.abc import AsyncIterator
 
-import aiohttp
-from multidict import CIMultiDict
-from yarl import URL
-
+from commonry.kit import deadlines
 from commonry.kit.asgi import Message, RawHeaders, Receive, Scope, Send
+from commonry.kit.http import Answered, Fault, Request
 from commonry.kit.peers import Far
 from commonry.kit.problems import Problem, Unavailable
 
@@ -22,20 +20,23 @@ HOP_BY_HOP = frozenset(
     for name in "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
     "transfer-encoding upgrade".split()
 )
-CONNECT_SECONDS = 1.0
-NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+NOT_PASSED_ON = HOP_BY_HOP | {b"host", b"expect", b"content-length"}
+NOT_PASSED_BACK = HOP_BY_HOP | {b"date", b"server"}
+CANCELS = "cancels"
+"""In a scope: whoever runs the application cancels it when the client leaves; nobody else need look."""
 
 
 class FarService:
-    """The replicas of one service. Connections are opened when first needed and kept."""
+    """The replicas of one service."""
 
     def __init__(self, peer: Far, seconds: float) -> None:
-        self._name, self._urls, self._seconds = peer.name, peer.urls, seconds
-        self._turn = itertools.count()
-        self._session: aiohttp.ClientSession | None = None
+        self.replicas, self._name, self._seconds = peer.replicas, peer.name, seconds
+        self._deadline_line = b"%b: %b\r\n" % (deadlines.RAW_HEADER, deadlines.said(seconds).encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and its answer back. Raises `Unavailable` when no replica answers."""
+        if scope.get(CANCELS):
+            return await self._exchange(scope, _NO_BODY, send)
         body = _Sent(receive)
         await body.begin()
         upstream = asyncio.ensure_future(self._exchange(scope, body, send))
@@ -50,51 +51,32 @@ class FarService:
 
     async def _exchange(self, scope: Scope, body: "_Sent", send: Send) -> None:
         try:
-            answer = await self._connected(scope, body)
-        except (aiohttp.ClientError, TimeoutError) as e:
-            raise body.trouble or Unavailable(f"{self._name} did not answer.") from e
-        async with answer:
-            await send({"type": "http.response.start", "status": answer.status, "headers": _answered(answer)})
-            async for piece in answer.content.iter_any():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+            answered = await self.replicas.ask(self._request(scope, body), time.monotonic() + self._seconds)
+        except Fault as e:
+            if body.trouble:
+                raise body.trouble from e
+            soon = max(1, math.ceil(self.replicas.wait()))
+            raise Unavailable(f"{self._name} does not answer.", retry_after=soon) from e
+        except ConnectionResetError:
+            return  # the client's own: there is nobody to answer
+        await _passed_back(answered, send)
 
-    async def _connected(self, scope: Scope, body: "_Sent") -> aiohttp.ClientResponse:
-        """The beginning of one replica's answer."""
-        first = next(self._turn)
-        for attempt in range(len(self._urls)):
-            try:
-                return await self._ask(self._urls[(first + attempt) % len(self._urls)], scope, body)
-            except NOT_CONNECTED:
-                continue
-        raise Unavailable(f"{self._name} is away.")
-
-    def _ask(self, url: str, scope: Scope, body: "_Sent") -> Awaitable[aiohttp.ClientResponse]:
+    def _request(self, scope: Scope, body: "_Sent") -> Request:
+        headers: RawHeaders = scope["headers"]
+        dropped = _and_named(NOT_PASSED_ON, headers)
+        fields = [b"%b: %b\r\n" % pair for pair in headers if pair[0] not in dropped]
+        fields.append(self._deadline_line)
         query = scope["query_string"]
-        target = url + scope["raw_path"].decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
-        return self._open().request(
-            "GET" if scope["method"] == "HEAD" else scope["method"],
-            URL(target, encoded=True),
-            headers=_passed_on(scope["headers"]),
-            data=body.content(),
-            allow_redirects=False,
-        )
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=20),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=self._seconds),
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
-            )
-        return self._session
+        target = b"%b?%b" % (scope["raw_path"], query) if query else scope["raw_path"]
+        method = b"GET" if scope["method"] == "HEAD" else scope["method"].encode()
+        reads = method == b"GET"
+        safe = reads or (body.is_whole and any(name == b"idempotency-key" for name, _ in headers))
+        length = body.length(headers)
+        return Request(method, target, b"".join(fields), body.content(), length, safe, self._seconds)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        self.replicas.close()
 
 
 class _Sent:
@@ -102,20 +84,26 @@ class _Sent:
 
     def __init__(self, receive: Receive) -> None:
         self._receive, self._first = receive, b""
-        self._whole, self._all_read = False, asyncio.Event()
+        self.is_whole, self._all_read = False, asyncio.Event()
         self.trouble: Problem | None = None
 
     async def begin(self) -> None:
         """Read the first piece, which is usually all there is."""
         message = await self._receive()
         self._first = message.get("body", b"")
-        self._whole = not message.get("more_body")
-        if self._whole:
+        self.is_whole = not message.get("more_body")
+        if self.is_whole:
             self._all_read.set()
 
-    def content(self) -> Any:
-        """The body as the client library takes it."""
-        return (self._first or None) if self._whole else self._pieces()
+    def length(self, headers: RawHeaders) -> int | None:
+        """Of the body, as far as it is known beforehand."""
+        if self.is_whole and self._first:
+            return len(self._first)
+        return next((int(value) for name, value in headers if name == b"content-length"), None)
+
+    def content(self) -> bytes | AsyncIterator[bytes]:
+        """The body as the client takes it."""
+        return self._first if self.is_whole else self._pieces()
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         yield self._first
@@ -143,6 +131,30 @@ class _Sent:
             pass
 
 
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+_NO_BODY = _Sent(_nothing)
+_NO_BODY.is_whole = True
+
+
+async def _passed_back(answered: Answered, send: Send) -> None:
+    dropped = _and_named(NOT_PASSED_BACK, answered.headers)
+    headers = [h for h in answered.headers if h[0] not in dropped]
+    await send({"type": "http.response.start", "status": answered.status, "headers": headers})
+    if answered.whole is not None:
+        await send({"type": "http.response.body", "body": answered.whole})
+        return
+    try:
+        async for piece in answered.pieces():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except BaseException:
+        answered.abandon()
+        raise
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def _ended(task: "asyncio.Future[None]") -> None:
     """Cancel a task and wait for it. What it raised was seen before, or no longer matters."""
     task.cancel()
@@ -151,17 +163,9 @@ async def _ended(task: "asyncio.Future[None]") -> None:
         task.exception()
 
 
-def _passed_on(headers: RawHeaders) -> CIMultiDict[str]:
-    dropped = _hop_by_hop(headers) | {b"host", b"expect"}
-    return CIMultiDict((n.decode(), v.decode(errors="replace")) for n, v in headers if n not in dropped)
-
-
-def _answered(answer: aiohttp.ClientResponse) -> RawHeaders:
-    headers = [(name.lower(), value) for name, value in answer.raw_headers]
-    dropped = _hop_by_hop(headers) | {b"date", b"server"}
-    return [h for h in headers if h[0] not in dropped]
-
-
-def _hop_by_hop(headers: RawHeaders) -> frozenset[bytes]:
-    named = b",".join(value for name, value in headers if name == b"connection")
-    return HOP_BY_HOP | {name.strip().lower() for name in named.split(b",")} if named else HOP_BY_HOP
+def _and_named(dropped: frozenset[bytes], headers: RawHeaders) -> frozenset[bytes]:
+    """These names, and those that a Connection header names besides."""
+    for name, value in headers:
+        if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
+            return dropped | {part.strip().lower() for part in value.split(b",")}
+    return dropped

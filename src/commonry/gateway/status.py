@@ -5,27 +5,33 @@ alive (`/healthz`) whatever the others do.
 """
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
 from commonry.kit.asgi import Reply, Scope, json_reply
+from commonry.kit.http import Fault, Request
 from commonry.kit.peers import Far, Near
 from commonry.kit.problems import Unavailable
+from commonry.kit.replicas import Replica
 
 PATIENCE = 2.0
+_READY = Request(b"GET", b"/readyz", b"", repeatable=True)
 
 
 class Health:
-    """Asks all services how they are."""
+    """Asks all services how they are. `cache` tells of the response cache."""
 
-    def __init__(self, peers: Mapping[str, Near | Far]) -> None:
-        self._replicas = {name: _each(peer) for name, peer in peers.items()}
+    def __init__(self, peers: Mapping[str, Near | Far], cache: Callable[[], dict[str, Any]]) -> None:
+        self._peers, self._cache = peers, cache
 
     async def status(self, _: Scope) -> Reply:
         """All of it, for people."""
         services = await self._services()
-        return json_reply({"status": _joined(services.values()), "version": version("commonry"), "services": services})
+        whole = "ok" if all(service["status"] == "ok" for service in services.values()) else "degraded"
+        told = {"status": whole, "version": version("commonry"), "services": services, "cache": self._cache()}
+        return json_reply(told)
 
     async def ready(self, _: Scope) -> Reply:
         """200 when every service can work, else 503 and which cannot."""
@@ -34,33 +40,33 @@ class Health:
         return json_reply({"status": "not ready", "away": away} if away else {"status": "ok"}, 503 if away else 200)
 
     async def _services(self) -> dict[str, dict[str, Any]]:
-        found = await asyncio.gather(*(self._service(replicas) for replicas in self._replicas.values()))
-        return dict(zip(self._replicas, found, strict=True))
-
-    async def _service(self, replicas: list[Near | Far]) -> dict[str, Any]:
-        states = await asyncio.gather(*(_ask(replica) for replica in replicas))
-        good = states.count("ok")
-        status = "ok" if good == len(states) else "degraded" if good else "away"
-        return {"status": status, "replicas": [{"status": state} for state in states]}
-
-    async def close(self) -> None:
-        """Close the connections to far replicas."""
-        for replica in (r for replicas in self._replicas.values() for r in replicas):
-            if isinstance(replica, Far):
-                await replica.close()
+        found = await asyncio.gather(*(_service(peer) for peer in self._peers.values()))
+        return dict(zip(self._peers, found, strict=True))
 
 
-def _each(peer: Near | Far) -> list[Near | Far]:
-    return [Far(peer.name, [url]) for url in peer.urls] if isinstance(peer, Far) else [peer]
+async def _service(peer: Near | Far) -> dict[str, Any]:
+    if isinstance(peer, Near):
+        replicas, breaker = [{"status": await _near(peer)}], "closed"
+    else:
+        replicas, breaker = await asyncio.gather(*(_far(r) for r in peer.replicas.all)), peer.replicas.state
+    good = sum(replica["status"] == "ok" for replica in replicas)
+    status = "ok" if good and good == len(replicas) else "degraded" if good else "away"
+    return {"status": status, "breaker": breaker, "replicas": replicas}
 
 
-async def _ask(replica: Near | Far) -> str:
+async def _near(peer: Near) -> str:
     try:
-        said = await replica.call("GET", "/readyz", query="", body=b"", headers={}, timeout=PATIENCE)
+        said = await peer.call("GET", "/readyz", query="", body=b"", headers={}, timeout=PATIENCE)
     except Unavailable:
         return "away"
     return "ok" if said.status == 200 else "not ready"
 
 
-def _joined(services: Any) -> str:
-    return "ok" if all(service["status"] == "ok" for service in services) else "degraded"
+async def _far(replica: Replica) -> dict[str, Any]:
+    """Asked past its breaker: a person wants to know how it is, not whether we would send it anything."""
+    try:
+        said = await replica.pool.ask(_READY, time.monotonic() + PATIENCE)
+        state = "ok" if said.status == 200 else "not ready"
+    except Fault:
+        state = "away"
+    return {"status": state, "breaker": replica.breaker.state, "under_way": replica.under_way}

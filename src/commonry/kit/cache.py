@@ -1,9 +1,9 @@
 """A cache that may forget at any time, and the bus that says what to forget: in memory here, in a cluster elsewhere.
 
 A cache never fails a request: whoever implements `Cache` turns every fault into a miss. Every message on the bus has a
-number, its *epoch*, which only grows. What was read while epoch E was the newest one heard may be kept only as long as no
-later message says that it changed; that is how an older answer never lands after the news. Messages can be lost, and a
-process can be cut off: then hearers are told that they may have `missed` something, and `in_touch` says so meanwhile.
+number, its *epoch*, which only grows. What was read while epoch E was the newest one heard may be kept only as long as
+no later message says that it changed; that is how an older answer never lands after the news. Messages can be lost, and
+a process can be cut off: then hearers are told that they may have `missed` something, and `in_touch` says so meanwhile.
 """
 
 import time

@@ -5,17 +5,18 @@ call has a timeout; a peer that cannot be reached or does not answer in time is 
 """
 
 import asyncio
-import contextlib
-import itertools
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-import aiohttp
 import msgspec
 
+from commonry.kit import deadlines
 from commonry.kit.auth import SERVICE_HEADER
+from commonry.kit.http import Fault, Request, lines
 from commonry.kit.problems import Unavailable, from_answer
+from commonry.kit.replicas import Replicas
 from commonry.kit.telemetry import outgoing_ids
 
 T = TypeVar("T")
@@ -37,7 +38,15 @@ class Peer(Protocol):
     name: str
 
     async def call(
-        self, method: str, path: str, *, query: str, body: bytes, headers: Mapping[str, str], timeout: float
+        self,
+        method: str,
+        path: str,
+        *,
+        query: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeout: float,
+        repeatable: bool = False,
     ) -> Answer: ...
 
 
@@ -48,7 +57,15 @@ class Near:
         self.name, self.app = name, app
 
     async def call(
-        self, method: str, path: str, *, query: str, body: bytes, headers: Mapping[str, str], timeout: float
+        self,
+        method: str,
+        path: str,
+        *,
+        query: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeout: float,
+        repeatable: bool = False,  # noqa: ARG002 why: nothing is lost on the way here
     ) -> Answer:
         """Run the application on a request made up here. Raises `Unavailable` after `timeout` seconds."""
         sent: list[Any] = []
@@ -99,45 +116,41 @@ def _receiver(body: bytes, over: asyncio.Event) -> Any:
 
 
 class Far:
-    """A service in other processes: HTTP to its replicas in turn, the next one where a connection is refused."""
+    """A service in other processes: HTTP to one of its replicas (`kit.replicas`)."""
 
     def __init__(self, name: str, urls: Sequence[str]) -> None:
-        self.name = name
-        self.urls = [u.rstrip("/") for u in urls]
-        self._turn = itertools.count()
-        self._session: aiohttp.ClientSession | None = None
+        self.name, self.replicas = name, Replicas(name, urls)
 
     async def call(
-        self, method: str, path: str, *, query: str, body: bytes, headers: Mapping[str, str], timeout: float
+        self,
+        method: str,
+        path: str,
+        *,
+        query: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeout: float,
+        repeatable: bool = False,
     ) -> Answer:
-        """Ask one replica. Raises `Unavailable` when none takes the connection or the answer is late or cut off."""
-        first = next(self._turn)
+        """Ask one replica. Raises `Unavailable` when none takes the request or the answer is late or cut off."""
+        fields = lines((n.encode("latin-1"), v.encode("latin-1", "replace")) for n, v in headers.items())
+        target = quote(path, safe=_SAFE).encode() + (b"?" + query.encode() if query else b"")
+        sized = len(body) if body or method not in ("GET", "HEAD", "DELETE") else None
+        asked = Request(method.encode(), target, fields, body, sized, repeatable or method in ("GET", "HEAD"))
         try:
+            await self.replicas.refresh()
             async with asyncio.timeout(timeout):
-                for attempt in range(len(self.urls)):
-                    url = self.urls[(first + attempt) % len(self.urls)]
-                    with contextlib.suppress(aiohttp.ClientConnectorError):
-                        return await self._ask(method, f"{url}{path}" + (f"?{query}" if query else ""), body, headers)
-        except (aiohttp.ClientError, TimeoutError) as e:
+                got = await self.replicas.ask(asked, time.monotonic() + timeout)
+                return Answer(got.status, {k.decode(): v.decode("latin-1") for k, v in got.headers}, await got.read())
+        except (Fault, TimeoutError) as e:
             raise Unavailable(f"{self.name} did not answer.") from e
-        raise Unavailable(f"{self.name} is away.")
-
-    async def _ask(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        session = self._open()
-        async with session.request(method, url, data=body or None, headers=headers, allow_redirects=False) as r:
-            return Answer(r.status, {k.lower(): v for k, v in r.headers.items()}, await r.read())
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, limit_per_host=64, keepalive_timeout=20)
-            limits = aiohttp.ClientTimeout(total=None, sock_connect=1.0)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=limits, auto_decompress=False)
-        return self._session
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        self.replicas.close()
+
+
+_SAFE = "/:@!$&'()*+,;=-._~%"
 
 
 class Some(msgspec.Struct):
@@ -164,14 +177,30 @@ class Client:
         token: str | None = None,
         key: str | None = None,
         timeout: float = TIMEOUT,
+        repeatable: bool = False,
     ) -> T:
-        """One call as the service itself, or as a person when `token` is given. Raises the other side's problem."""
+        """One call as the service itself, or as a person when `token` is given. Raises the other side's problem.
+
+        `repeatable` says of a call that changes something that doing it twice does no harm.
+        """
+        timeout = deadlines.left(timeout)
+        if timeout <= 0:
+            raise Unavailable(f"There was no time left to ask {self.peer.name}.")
         headers = outgoing_ids() | ({"content-type": "application/json"} if body is not None else {})
         headers |= {"authorization": f"Bearer {token}"} if token else {SERVICE_HEADER: self._service_token}
         headers |= {"idempotency-key": key} if key else {}
         said = urlencode({k: v for k, v in (query or {}).items() if v is not None})
         sent = msgspec.json.encode(body) if body is not None else b""
-        got = await self.peer.call(method, path, query=said, body=sent, headers=headers, timeout=timeout)
+        headers[deadlines.HEADER] = deadlines.said(timeout)
+        got = await self.peer.call(
+            method,
+            path,
+            query=said,
+            body=sent,
+            headers=headers,
+            timeout=timeout,
+            repeatable=repeatable or key is not None,
+        )
         if got.status >= 400:
             raise from_answer(got.status, got.body)
         return msgspec.json.decode(got.body or b"null", type=answer)

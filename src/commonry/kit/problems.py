@@ -69,6 +69,12 @@ def _summary(listed: list[Any]) -> str:
     return first if len(listed) < 2 else f"{first} (and {len(listed) - 1} more)"
 
 
+class BadRequest(Problem):
+    """This is not HTTP as it has to be: nothing of it was looked at."""
+
+    status = 400
+
+
 class NotSignedIn(Problem):
     """Sign in first: send `Authorization: Bearer …` with a token from `/auth/login`."""
 
@@ -129,6 +135,18 @@ class TooManyRequests(Problem):
     status = 429
 
 
+class HeadersTooLarge(Problem):
+    """The request has more header fields, or longer ones, than we read."""
+
+    status = 431
+
+
+class TooSlow(Problem):
+    """The request did not arrive in time."""
+
+    status = 408
+
+
 class InternalError(Problem):
     """Something broke on our side. It is logged under the request's id."""
 
@@ -141,6 +159,13 @@ class Unavailable(Problem):
     status = 503
 
     def __init__(self, detail: str | None = None, *, retry_after: int | None = 2, **extra: Any) -> None:
+        super().__init__(detail, retry_after=retry_after, **extra)
+
+
+class Overloaded(Unavailable):
+    """Too much is being asked right now: try again after the seconds in `Retry-After`."""
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = 1, **extra: Any) -> None:
         super().__init__(detail, retry_after=retry_after, **extra)
 
 

@@ -17,7 +17,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ControllerRouterHandler
 
-from commonry.kit import idempotency, mistakes, openapi
+from commonry.kit import deadlines, idempotency, mistakes, openapi
 from commonry.kit.auth import SERVICE_HEADER, Caller, Door
 from commonry.kit.db import Database, DataError, Tx
 from commonry.kit.problems import (
@@ -161,6 +161,7 @@ def _observe(name: str, app: Any) -> Any:
             return
         status = [500]
         adopt_ids(scope["headers"])
+        deadlines.adopt(scope["headers"])
 
         async def note(message: Any) -> None:
             if message["type"] == "http.response.start":

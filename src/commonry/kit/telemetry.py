@@ -4,14 +4,20 @@ Label values come from route templates and code, never from people: no id, e-mai
 Trace ids follow W3C Trace Context, so that any collector can join what several processes wrote.
 """
 
+import asyncio
+import atexit
 import logging
+import random
 import re
 import secrets
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from datetime import UTC, datetime
+from functools import cache
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -28,6 +34,18 @@ requests_running = Gauge("commonry_requests_running", "Requests being answered r
 due_failures = Counter("commonry_due_failures_total", "Times a due row failed and was backed off.", ["queue"])
 due_stuck = Gauge("commonry_due_stuck", "Due rows that keep failing and want a person's look.", ["queue"])
 cache_lookups = Counter("commonry_cache_lookups_total", "Cache look-ups by what came of them.", ["cache", "outcome"])
+refused = Counter(
+    "commonry_refused_total", "Requests turned away at the door: the limit that was reached, or overload.", ["why"]
+)
+loop_late = Gauge("commonry_loop_late_seconds", "How late the gateway's event loop is, at least, these 150 ms.")
+cached_bytes = Gauge("commonry_cached_bytes", "Bytes of answers that this gateway keeps in memory.")
+cache_purges = Counter("commonry_cache_purges_total", "Messages that something changed which answers may be about.")
+breaker_open = Gauge("commonry_breaker_open", "1 while nothing is sent to a replica.", ["service", "replica"])
+upstream_tries = Counter(
+    "commonry_upstream_tries_total",
+    "Requests sent once more: passed on (nothing had been sent), repeated, or hedged (the first was slow).",
+    ["service", "why"],
+)
 pool_waiting = Gauge("commonry_database_pool_waiting", "Requests waiting for a database connection.", ["service"])
 
 REQUEST_ID = "x-request-id"
@@ -45,6 +63,7 @@ def metrics_page() -> bytes:
 
 def set_up_logs(level: str) -> None:
     """One JSON object a line on standard error, with the ids of the request being answered."""
+    access.enabled = logging.getLevelNamesMapping()[level.upper()] <= logging.INFO
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -57,6 +76,56 @@ def set_up_logs(level: str) -> None:
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
+
+
+class AccessLog:
+    """A line for every request, as the log has them, written a moment later, many at a time."""
+
+    KEPT, SECONDS = 500, 0.2
+
+    def __init__(self) -> None:
+        self.enabled = False
+        self._lines: list[bytes] = []
+        self._encode = msgspec.json.Encoder().encode
+        atexit.register(self.flush)
+
+    def request(self, method: str, route: str, status: int, seconds: float, rid: str, trace: str) -> None:
+        """Note one request."""
+        if not self.enabled:
+            return
+        line = {
+            "method": method,
+            "route": route,
+            "status": status,
+            "ms": round(seconds * 1000, 2),
+            "event": "request",
+            "level": "info",
+            "timestamp": datetime.now(UTC),
+            "request_id": rid,
+            "trace_id": trace,
+        }
+        self._lines.append(self._encode(line))
+        if len(self._lines) == 1:
+            self._later()
+        elif len(self._lines) >= self.KEPT:
+            self.flush()
+
+    def _later(self) -> None:
+        try:
+            asyncio.get_running_loop().call_later(self.SECONDS, self.flush)
+        except RuntimeError:  # no loop, nothing to wait with
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is noted."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            with suppress(OSError, ValueError):  # nobody reads our log any more
+                sys.stderr.buffer.write(b"\n".join(lines) + b"\n")
+                sys.stderr.buffer.flush()
+
+
+access = AccessLog()
 
 
 def _dump(event: Any, **_: Any) -> bytes:
@@ -73,34 +142,62 @@ def _add_ids(_: Any, __: str, event: Any) -> Any:
 
 def adopt_ids(headers: list[tuple[bytes, bytes]]) -> tuple[str, str]:
     """The request's ids: the caller's where they are well formed, else new ones. Sets the context variables."""
-    given = {name: value.decode("latin-1") for name, value in headers if name in (b"x-request-id", b"traceparent")}
-    rid = given.get(b"x-request-id", "")
-    trace = _TRACE.fullmatch(given.get(b"traceparent", ""))
-    request_id.set(rid if _ID.fullmatch(rid) else secrets.token_hex(12))
-    trace_id.set(trace[1] if trace else secrets.token_hex(16))
-    return request_id.get(), trace_id.get()
+    rid = trace = ""
+    for name, value in headers:
+        if name == b"x-request-id":
+            said = value.decode("latin-1")
+            rid = said if _ID.fullmatch(said) else ""
+        elif name == b"traceparent":
+            found = _TRACE.fullmatch(value.decode("latin-1"))
+            trace = found[1] if found else ""
+    rid, trace = rid or new_request_id(), trace or new_trace_id()
+    request_id.set(rid)
+    trace_id.set(trace)
+    return rid, trace
+
+
+_process, _numbers = secrets.token_hex(8), count(1)
+
+
+def new_request_id() -> str:
+    """An id that no other request has: this process's own random part, and a number."""
+    return f"{_process}{next(_numbers):08x}"
+
+
+def new_trace_id() -> str:
+    """128 random bits in hex. Nothing is protected by them."""
+    return f"{random.getrandbits(128):032x}"
 
 
 def outgoing_ids() -> dict[str, str]:
     """Headers that carry the present ids to another service."""
     if not request_id.get():
         return {}
-    return {REQUEST_ID: request_id.get(), "traceparent": f"00-{trace_id.get()}-{secrets.token_hex(8)}-01"}
+    span = f"{random.getrandbits(64):016x}"
+    return {REQUEST_ID: request_id.get(), "traceparent": f"00-{trace_id.get()}-{span}-01"}
 
 
-_children: dict[tuple[str, str, str, str], Any] = {}
+@cache  # few: services, methods, route templates and status classes
+def timer(service: str, method: str, route: str, status: str) -> Any:
+    """The child of `requests_seconds` with these labels."""
+    return requests_seconds.labels(service, method, route, status)
+
+
+@cache
+def running(service: str) -> Any:
+    """The child of `requests_running` of this service."""
+    return requests_running.labels(service)
 
 
 @contextmanager
 def observed(service: str, scope: Any, status: list[int]) -> Generator[None]:
     """Count and time one request; `status[0]` is filled in by whoever sends the answer."""
-    running = requests_running.labels(service)
-    running.inc()
+    gauge = running(service)
+    gauge.inc()
     started = time.perf_counter()
     try:
         yield
     finally:
-        running.dec()
-        key = (service, scope["method"], scope.get("path_template") or "unrouted", f"{status[0] // 100}xx")
-        child = _children.get(key) or _children.setdefault(key, requests_seconds.labels(*key))
-        child.observe(time.perf_counter() - started)
+        gauge.dec()
+        route = scope.get("path_template") or "unrouted"
+        timer(service, scope["method"], route, f"{status[0] // 100}xx").observe(time.perf_counter() - started)

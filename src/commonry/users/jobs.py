@@ -15,7 +15,7 @@ from commonry.users.sessions import Sessions
 from commonry.users.store import failures
 from commonry.users.store import sessions as store
 
-REMIND_EVERY, REMIND_FOR = 0.5, 60.0
+REMIND_EVERY, REMIND_FOR = 0.3, 60.0
 BATCH = 5000
 
 

@@ -1,10 +1,11 @@
 """Sessions: opened at a login, known by their token's hash, ended everywhere at once.
 
 The cache answers `who` alone while it holds the session. What it may hold is dropped right after a session ended;
-jobs drop it again for a minute, twice a second: the cache, or this process, may have been away at that moment, and a
-node of the cache may have died before its replica knew.
+jobs drop it again for a minute, three times a second: the cache, or this process, may have been away at that
+moment, and a node of the cache may have died before its replica knew.
 """
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -81,8 +82,12 @@ class Sessions:
         Returns when every door has heard it; not if it is only said `again`.
         """
         for few in (hashes[n : n + FEW] for n in range(0, len(hashes), FEW)):
-            await self._cache.drop(*(f"session:{key}" for key in few))
-            await self._cache.publish(SESSION_ENDED, ",".join(few), wait=not again)
+            dropping = self._cache.drop(*(f"session:{key}" for key in few))
+            if again:
+                await asyncio.gather(dropping, self._cache.publish(SESSION_ENDED, ",".join(few), wait=False))
+            else:
+                await dropping  # first: a door that hears of it asks again at once
+                await self._cache.publish(SESSION_ENDED, ",".join(few))
 
     async def _cached(self, key: str) -> Live | None:
         kept = await self._cache.get(f"session:{key}")

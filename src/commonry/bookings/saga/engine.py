@@ -14,6 +14,7 @@ from commonry.bookings.store import bookings as store
 from commonry.bookings.store.bookings import Running
 from commonry.contracts.problems import NotInThatState
 from commonry.contracts.surroundings import Surroundings
+from commonry.kit import deadlines
 from commonry.kit.due import Claim, Queue, new_holder
 from commonry.kit.failpoints import failpoint
 from commonry.kit.problems import NotFound
@@ -62,6 +63,7 @@ class Saga:
         done: list[Running] = []
 
         async def run(claim: Claim) -> None:
+            deadlines.lift()  # the saga goes on when nobody waits any more
             if end := await self.advance(claim, row):
                 done.append(end)
 

@@ -6,7 +6,7 @@ The driver (valkey-glide) is imported in here only, and only when a link is made
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -46,14 +46,15 @@ def parse(url: str) -> Place:
         raise ValueError("the cache's URL must be redis://host:port, several of them comma-separated")
     signed = next((p for p in parts if p.password), parts[0])
     nodes = [(str(p.hostname), p.port or 6379) for p in parts]
-    return Place(nodes, signed.username or None, signed.password, any(p.scheme == "rediss" for p in parts))
+    user, password = (unquote(said) if said else None for said in (signed.username, signed.password))
+    return Place(nodes, user, password, any(p.scheme == "rediss" for p in parts))
 
 
 class Link:
     """A client, and the breaker around it."""
 
     def __init__(self, name: str) -> None:
-        self._name, self._running = name, 0
+        self._name, self._running, self._is_left_alone = name, 0, False
         self._glide: Any = None
         self._client: Any = None
         self._scripts: dict[str, Any] = {}
@@ -137,10 +138,12 @@ class Link:
         return answer
 
     def _told(self, state: State) -> None:
-        breaker_open.labels(self._name).set(state == "open")
-        log.warning(
-            "the shared cache is left alone" if state == "open" else "the shared cache is back", link=self._name
-        )
+        is_open = state == "open"
+        if is_open == self._is_left_alone:
+            return
+        self._is_left_alone = is_open
+        breaker_open.labels(self._name).set(is_open)
+        log.warning("the shared cache is left alone" if is_open else "the shared cache is back", link=self._name)
 
     async def close(self) -> None:
         """Let go of all connections."""

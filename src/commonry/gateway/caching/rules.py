@@ -1,0 +1,112 @@
+"""What a shared cache may keep, for how long, and for whom: RFC 9111 in meaning. Pure: headers in, decisions out.
+
+A service may speak to this cache alone with `Commonry-Cache-Control` (a targeted field as in RFC 9213), which wins over
+`Cache-Control`; browsers and other caches never see it.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+RawHeaders = list[tuple[bytes, bytes]]
+TARGETED, GENERAL = b"commonry-cache-control", b"cache-control"
+TAGS = b"commonry-tags"
+CACHEABLE = frozenset({200, 203, 301, 308, 404, 410})
+_DIRECTIVE = re.compile(r'\s*([a-z-]+)\s*(?:=\s*"?([^",]*)"?)?\s*(?:,|$)')
+_NEVER = ("no-store", "no-cache", "private")
+_NO_FIELDS: frozenset[bytes] = frozenset()
+
+
+class Life(NamedTuple):
+    """Seconds since the answer was made: fresh; usable while it is fetched anew; usable when that fails."""
+
+    fresh: float
+    revalidate: float
+    on_error: float
+    is_public: bool
+
+
+class Asked(NamedTuple):
+    """What a request says about caching."""
+
+    is_personal: bool
+    """It says who asks: what it gets is for nobody else, unless the service says so."""
+    insists: bool
+    """It wants an answer from the service itself."""
+    only_cached: bool
+    must_not_keep: bool
+    is_partial: bool
+    known: bytes
+    """`If-None-Match`, empty without."""
+
+
+@lru_cache(maxsize=1024)
+def directives(value: bytes) -> dict[str, str]:
+    """`Cache-Control` in lower case, each directive with its argument (empty without one)."""
+    found = _DIRECTIVE.finditer(value.decode("latin-1").lower())
+    return {match[1]: match[2] or "" for match in found}
+
+
+def asked(headers: RawHeaders) -> Asked:
+    """What the request's headers say."""
+    said = {name: value for name, value in headers if name in _ASKED}
+    control = directives(said.get(b"cache-control", b""))
+    if b"pragma" in said and not control:
+        control = directives(said[b"pragma"])
+    return Asked(
+        is_personal=b"authorization" in said,
+        insists="no-cache" in control or control.get("max-age") == "0",
+        only_cached="only-if-cached" in control,
+        must_not_keep="no-store" in control,
+        is_partial=b"range" in said,
+        known=said.get(b"if-none-match", b""),
+    )
+
+
+_ASKED = frozenset({b"authorization", b"cache-control", b"pragma", b"range", b"if-none-match"})
+
+
+def life(status: int, headers: RawHeaders) -> Life | None:
+    """How long an answer may be kept for others; None: not at all."""
+    said = dict(headers)
+    control = directives(said.get(TARGETED) or said.get(GENERAL, b""))
+    if status not in CACHEABLE or any(word in control for word in _NEVER):
+        return None
+    if b"set-cookie" in said or b"*" in said.get(b"vary", b""):
+        return None
+    fresh = _seconds(control, "s-maxage", "max-age") - int(said.get(b"age", b"0") or 0)
+    if fresh <= 0:
+        return None
+    may_be_stale = "must-revalidate" not in control and "proxy-revalidate" not in control
+    revalidate = _seconds(control, "stale-while-revalidate") if may_be_stale else 0
+    on_error = _seconds(control, "stale-if-error") if may_be_stale else 0
+    return Life(fresh, fresh + revalidate, fresh + max(on_error, revalidate), "public" in control)
+
+
+def _seconds(control: dict[str, str], *names: str) -> int:
+    return next((int(control[name]) for name in names if control.get(name, "").isdigit()), 0)
+
+
+def varies(headers: RawHeaders) -> frozenset[bytes]:
+    """The request headers that the answer depends on."""
+    named = [value for name, value in headers if name == b"vary"]
+    return frozenset(part.strip().lower() for value in named for part in value.split(b",")) if named else _NO_FIELDS
+
+
+def values(names: Iterable[bytes], headers: RawHeaders) -> tuple[bytes, ...]:
+    """The request's values of these headers, in order."""
+    return tuple(b",".join(v for n, v in headers if n == name) for name in sorted(names))
+
+
+def tags(headers: RawHeaders) -> frozenset[str]:
+    """What the answer is about: a message that one of these changed makes it worthless."""
+    return frozenset(word for name, value in headers if name == TAGS for word in value.decode().split())
+
+
+def is_known(known: bytes, etag: bytes) -> bool:
+    """Whether `If-None-Match` names this entity tag. Compared weakly, as GET is."""
+    if not known:
+        return False
+    weak = etag.removeprefix(b"W/")
+    return known.strip() == b"*" or any(part.strip().removeprefix(b"W/") == weak for part in known.split(b","))

@@ -1,0 +1,320 @@
+"""The gateway's HTTP/1.1: uvicorn's, made strict, with a fast lane for plain reads.
+
+Strict: what two programs could understand differently (two lengths, a length and chunks, folded lines, no host or
+two) is 400 and the end of the connection; heads have a size and a time; who does not read is cut off.
+
+The fast lane: a GET that arrives whole, without anything unusual in its head, is not parsed again each time. Its head
+is looked up (`heads`); if a fresh answer is kept it goes out at once, in one write; else the application is called
+without the machinery that bodies need. Everything else goes the usual way, to the same application.
+"""
+
+import asyncio
+import time
+from typing import Any, cast
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from commonry.gateway.caching.entries import Entry
+from commonry.gateway.caching.serving import ResponseCache, cache_outcome
+from commonry.gateway.edge import SECURITY, Edge
+from commonry.gateway.far import CANCELS
+from commonry.gateway.heads import Head, head_of, is_strange
+from commonry.gateway.routes import route_for
+from commonry.kit.asgi import Message, problem_reply, start_of
+from commonry.kit.http import lines
+from commonry.kit.problems import BadRequest, HeadersTooLarge, Problem, TooSlow
+from commonry.kit.telemetry import access, new_request_id, new_trace_id, timer
+
+LONGEST_HEAD = 32 * 1024
+MOST_FIELDS = 100
+KEPT_ALIVE = 75.0
+"""Seconds an idle connection is kept."""
+MOST_HELD = 64 * 1024
+"""Bytes of further requests that may wait behind one in the fast lane."""
+SWEEP_SECONDS = 1.0
+_SECURITY_LINES = lines(SECURITY)
+
+
+class Lane(HttpToolsProtocol):
+    """One client's connection."""
+
+    edge: Edge
+    cache: ResponseCache
+    header_seconds: float
+    send_seconds: float
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_message = self._in_head = self._closing = False
+        self._head_size, self._head_began = 0, 0.0
+        self._active = self.loop.time()
+        self._stalled_at: float | None = None
+        self._quick: Quick | None = None
+        self._held = b""
+        self._refusal: Problem | None = None
+
+    # bytes come in
+
+    def data_received(self, data: bytes) -> None:
+        """Whatever the client sends."""
+        self._active = self.loop.time()
+        if self._quick is not None:
+            self._hold(data)
+            return
+        is_free = not self._in_message and (self.cycle is None or self.cycle.response_complete)  # pyright: ignore[reportUnnecessaryComparison]
+        if is_free and not self.pipeline and data[:4] == b"GET " and data[-4:] == b"\r\n\r\n" and self._took(data):
+            return
+        super().data_received(data)
+        if self._in_head and not self.transport.is_closing():
+            self._head_size += len(data)
+            if self._head_size > LONGEST_HEAD:
+                self.refuse(HeadersTooLarge())
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) > MOST_HELD:
+            self.flow.pause_reading()
+
+    def _took(self, data: bytes) -> bool:
+        """Whether the fast lane took this request."""
+        end = data.find(b"\r\n")
+        head = head_of(data[end + 2 :])
+        if head is None or data[end - 9 : end] != b" HTTP/1.1":
+            return False
+        target = data[4 : end - 9]
+        if head.may_hit and (entry := self.cache.entries.get(target)) is not None and self._hit(entry, head, target):
+            return True
+        if not _is_plain(target):
+            return False
+        self._unset_keepalive_if_required()
+        self._quick = Quick(self, head, target)
+        return True
+
+    def _hit(self, entry: Entry, head: Head, target: bytes) -> bool:
+        """Answer with what is kept, if it is fresh and for everyone."""
+        began = time.perf_counter()
+        usable = entry.status == 200 and entry.is_plain and self.cache.entries.is_fresh(entry)
+        if not usable or not self.edge.admission.admits_read(self.client[0] if self.client else ""):
+            return False
+        rid = head.request_id or new_request_id()
+        ready = self._ready(entry, target)
+        self.transport.write(b"%b%b\r\n\r\n%b" % (ready, rid.encode(), entry.body))
+        seconds = time.perf_counter() - began
+        cache_outcome("hit")
+        timer("gateway", "GET", entry.route, "2xx").observe(seconds)
+        access.request("GET", entry.route, 200, seconds, rid, head.trace_id or new_trace_id())
+        return True
+
+    def _ready(self, entry: Entry, target: bytes) -> bytes:
+        """The head of a hit but for the request's id, made once a second."""
+        second, ready = entry.ready
+        age = int(entry.age())
+        if second == age:
+            return ready
+        if not entry.route:
+            entry.route = getattr(route_for(target.partition(b"?")[0].decode()), "prefix", "unrouted")
+        said = (age, int(entry.life.fresh) - age, len(entry.body))
+        how = b"age: %d\r\ncache-status: commonry; hit; ttl=%d\r\ncontent-length: %d\r\n" % said
+        date = lines(self.server_state.default_headers)
+        ready = b"".join((STATUS_LINE[200], date, entry.head, how, _SECURITY_LINES, b"x-request-id: "))
+        entry.ready = (age, ready)
+        return ready
+
+    # what the parser tells
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._in_message = self._in_head = True
+        self._head_size, self._head_began = 0, self.loop.time()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its head is there."""
+        self._in_head = False
+        if len(self.headers) > MOST_FIELDS:
+            self._refusal = HeadersTooLarge()
+            raise ValueError("too many fields")
+        if why := is_strange(self.headers, cast(httptools.HttpRequestParser, self.parser).get_http_version()):
+            self._refusal = BadRequest(why)
+            raise ValueError(why)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """It is there whole."""
+        self._in_message = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """It is answered."""
+        self._active = self.loop.time()
+        super().on_response_complete()
+
+    # answers to what is no request
+
+    def send_400_response(self, msg: str) -> None:
+        """What cannot be read is refused with a problem document, and nothing more is read from there."""
+        self.refuse(self._refusal or BadRequest(f"{BadRequest.__doc__} {msg}"))
+
+    def refuse(self, problem: Problem) -> None:
+        """Answer with this problem and close. A response that has begun is cut off instead."""
+        if self.cycle is not None and not self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]
+            self.transport.abort()
+            return
+        reply = problem_reply(problem)
+        start = start_of(reply)
+        extra = [(b"connection", b"close"), (b"x-request-id", new_request_id().encode()), *SECURITY]
+        fields = [*self.server_state.default_headers, *start["headers"], *extra]
+        self.transport.write(STATUS_LINE[problem.status] + lines(fields) + b"\r\n" + reply.body)
+        self.transport.close()
+
+    # time
+
+    def look(self, now: float) -> None:
+        """Now and then: close what is idle, too slow, or does not read."""
+        if self._stalled_at is not None:
+            if now - self._stalled_at > self.send_seconds:
+                self.transport.abort()
+        elif self._in_head:
+            if now - self._head_began > self.header_seconds:
+                self.refuse(TooSlow())
+        elif self._is_idle() and now - self._active > KEPT_ALIVE:
+            self.transport.close()
+
+    def _is_idle(self) -> bool:
+        cycle_over = self.cycle is None or self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
+        return self._quick is None and cycle_over
+
+    def pause_writing(self) -> None:
+        """The client takes nothing at the moment."""
+        self._stalled_at = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._stalled_at = None
+        super().resume_writing()
+
+    # the end
+
+    def quick_done(self) -> None:
+        """The fast lane has answered: go on with what came meanwhile."""
+        self._quick = None
+        self._active = self.loop.time()
+        if self._closing:
+            self.transport.close()
+        elif self._held and not self.transport.is_closing():
+            held, self._held = self._held, b""
+            self.flow.resume_reading()
+            self.data_received(held)
+
+    def shutdown(self) -> None:
+        """The server ends: finish what is under way, take no more."""
+        if self._quick is None:
+            super().shutdown()
+        self._closing = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone, and with it its request."""
+        if self._quick is not None:
+            self._quick.cancel()
+        super().connection_lost(exc)
+
+
+class Quick:
+    """A read without a body, under way: the application is called with as little ado as it allows."""
+
+    def __init__(self, lane: Lane, head: Head, target: bytes) -> None:
+        self._lane = lane
+        path, _, query = target.partition(b"?")
+        text = path.decode("ascii")
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": lane.scheme,
+            "path": unquote(text) if "%" in text else text,
+            "raw_path": path,
+            "query_string": query,
+            "root_path": "",
+            "headers": head.headers,
+            "client": lane.client,
+            "server": lane.server,
+            "state": {},
+            CANCELS: True,
+        }
+        self._start: Message | None = None
+        self._is_chunked = self._has_begun = self._was_asked = False
+        self._left = 0
+        self._task = lane.loop.create_task(lane.edge(scope, self._receive, self._send))
+        self._task.add_done_callback(self._done)
+        lane.server_state.tasks.add(self._task)
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._task.cancel()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """Answered, called off, or failed: then the edge has logged why, and all that is left is to cut it off."""
+        self._lane.server_state.tasks.discard(task)
+        if task.cancelled() or task.exception() is not None or self._start is None or self._left:
+            self._lane.transport.abort()
+        self._lane.quick_done()
+
+    async def _receive(self) -> Message:
+        if self._was_asked:
+            await asyncio.Event().wait()  # we are cancelled when the client leaves
+        self._was_asked = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def _send(self, message: Message) -> None:
+        lane = self._lane
+        if message["type"] == "http.response.start":
+            self._start, self._left = message, 1
+            return
+        start = cast(Message, self._start)
+        body, more = message.get("body", b""), message.get("more_body", False)
+        if not self._has_begun:
+            self._has_begun = True
+            lane.transport.write(self._head(start, None if more else len(body)) + self._framed(body, more))
+        elif framed := self._framed(body, more):
+            lane.transport.write(framed)
+        if not more:
+            self._left = 0
+        elif lane.flow.write_paused:
+            await lane.flow.drain()
+
+    def _head(self, start: Message, length: int | None) -> bytes:
+        """Status and header lines. We know the length of a whole body; others keep theirs, or are in chunks."""
+        fields = [h for h in start["headers"] if length is None or h[0] != b"content-length"]
+        bare = start["status"] in (204, 304)
+        self._is_chunked = length is None and not any(name == b"content-length" for name, _ in fields)
+        last = b"" if bare else b"content-length: %d\r\n" % length if length is not None else b""
+        last += b"transfer-encoding: chunked\r\n" if self._is_chunked else b""
+        block = lines(fields)
+        if block.count(b"\n") != len(fields) or block.count(b"\r") != len(fields):
+            raise ValueError("a header field has a line break in it")
+        date = lines(self._lane.server_state.default_headers)
+        return b"".join((STATUS_LINE[start["status"]], date, block, last, b"\r\n"))
+
+    def _framed(self, body: bytes, more: bool) -> bytes:
+        if not self._is_chunked:
+            return body
+        piece = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+        return piece if more else piece + b"0\r\n\r\n"
+
+
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?%")
+
+
+def _is_plain(target: bytes) -> bool:
+    """Whether a target is a path and a query of ordinary characters, so that there is nothing to parse."""
+    return target[:1] == b"/" and target[:2] != b"//" and _PLAIN.issuperset(target)
+
+
+def protocol(edge: Edge, cache: ResponseCache, header_seconds: float, send_seconds: float) -> type[Lane]:
+    """The protocol of a server for this application."""
+    told = {"edge": edge, "cache": cache, "header_seconds": header_seconds, "send_seconds": send_seconds}
+    return type("GatewayLane", (Lane,), told)

@@ -1,0 +1,412 @@
+"""An HTTP/1.1 client for our own services: kept connections, bodies streamed both ways, and little else.
+
+No redirects, cookies, proxies or decompression: what comes is what was sent. A short answer is handed
+over when it is complete (`Answered.whole`); a longer one is read piece by piece, and not faster than it is taken.
+Whatever goes wrong is a `Fault`, which says whether the request may have been seen by the other side.
+"""
+
+import asyncio
+import ssl
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple, cast
+from urllib.parse import urlsplit
+
+import httptools
+
+RawHeaders = list[tuple[bytes, bytes]]
+CONNECT_SECONDS = 1.0
+IDLE_SECONDS = 20.0
+"""Shorter than any server of ours keeps a connection, so that none is used that is just being closed."""
+SWEEP_SECONDS = 0.1
+"""How exactly time-outs are kept: one look at all exchanges instead of a timer for each."""
+TAKEN_WHOLE = 64 * 1024
+"""A body that says it is no longer than this is waited for."""
+HIGH_WATER = 256 * 1024
+LONGEST_HEAD = 64 * 1024
+LONGEST_UPLOAD = 300.0
+"""Seconds a request's body may take, however steadily it comes."""
+
+
+class Fault(Exception):
+    """No answer. `sent`: the request, or a part of it, may have arrived. `stale`: a kept connection just turned out
+    to be closed.
+    """
+
+    def __init__(self, why: str, *, sent: bool = True, stale: bool = False) -> None:
+        super().__init__(why)
+        self.sent, self.stale = sent, stale
+
+
+class Origin(NamedTuple):
+    """Where a server is. `prefix` goes before every target."""
+
+    host: str
+    port: int
+    tls: bool
+    prefix: bytes
+
+    @classmethod
+    def of(cls, url: str) -> "Origin":
+        """From `http[s]://host[:port][/prefix]`."""
+        parts = urlsplit(url)
+        tls = parts.scheme == "https"
+        return cls(parts.hostname or "", parts.port or (443 if tls else 80), tls, parts.path.rstrip("/").encode())
+
+    @property
+    def authority(self) -> bytes:
+        """As the Host header has it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}".encode()
+
+
+class Request(NamedTuple):
+    """What to send. `fields` are complete header lines without Host and without the body's length."""
+
+    method: bytes
+    target: bytes
+    fields: bytes
+    body: "bytes | AsyncIterator[bytes]" = b""
+    length: int | None = None
+    """Of a body that is an iterator; None: in chunks."""
+    repeatable: bool = False
+    """Whether sending it twice does no harm."""
+    patience: float = 30.0
+    """Seconds between two pieces of either body."""
+
+
+class Answered:
+    """An answer: its head is there; `whole` is its body if that is too, else take `pieces`."""
+
+    __slots__ = ("_connection", "headers", "status", "whole")
+
+    def __init__(self, status: int, headers: RawHeaders, whole: bytes | None, connection: "Connection") -> None:
+        self.status, self.headers, self.whole, self._connection = status, headers, whole, connection
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises `Fault` when it breaks off."""
+        if self.whole is not None:
+            yield self.whole
+            return
+        async for piece in self._connection.body():
+            yield piece
+
+    async def read(self) -> bytes:
+        """All of the body."""
+        return self.whole if self.whole is not None else b"".join([piece async for piece in self.pieces()])
+
+    def abandon(self) -> None:
+        """Nobody wants the rest: the connection is closed."""
+        if self.whole is None:
+            self._connection.break_off("abandoned")
+
+
+class Connection(asyncio.Protocol):
+    """One connection, one exchange at a time."""
+
+    def __init__(self, pool: "Pool") -> None:
+        self._pool = pool
+        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[Answered] | None = None
+        self._more: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._headers: RawHeaders = []
+        self._pieces: deque[bytes] = deque()
+        self._waiting, self._size, self._patience = 0, 0, 0.0
+        self._head_done = self._done = self._until_close = self._comes_whole = False
+        self._is_paused = self._sending = self._soiled = False
+        self.trouble: Fault | None = None
+        self.reused = self.busy = False
+        self.repeatable = False
+        self.deadline = self.idle_since = 0.0
+
+    # what the event loop tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._pool.heard_at = time.monotonic()
+        if not self.busy:
+            self._transport.abort()  # nobody asked: whatever this is, it is not for the next one who does
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as e:
+            self._soiled = True
+            if not self._done:
+                self.break_off(f"speaks no HTTP: {e}")
+                return
+        if self._head_done and self._waiter is not None:
+            if self._done or not self._comes_whole:
+                self._answer()
+        elif self._more is not None and not self._more.done():
+            self._more.set_result(None)
+        elif not self._head_done and self._size > LONGEST_HEAD:
+            self.break_off("has an endless head")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.busy and self._head_done and self._until_close and exc is None:
+            self.on_message_complete()
+            if self._waiter is not None:
+                self._answer()
+        self.break_off(f"closed the connection{f': {exc}' if exc else ''}", stale=self.reused and not self._size)
+        self._pool.gone(self)
+
+    def pause_writing(self) -> None:
+        self._drained = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+
+    # what the parser tells
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._done:
+            raise ValueError("more than one answer")
+        self._size += len(name) + len(value)
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self._head_done = True
+            said = {name: value for name, value in self._headers if name in (b"content-length", b"transfer-encoding")}
+            self._soiled = self._soiled or not self._parser.should_keep_alive()
+            self._until_close = not said and status not in (204, 304)
+            self._comes_whole = b"content-length" in said and int(said[b"content-length"]) <= TAKEN_WHOLE
+
+    def on_body(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._waiting += len(data)
+        if self._waiting > HIGH_WATER and self._waiter is None and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self._head_done:
+            self._done = True
+        else:  # 1xx: only a sign of life
+            self._headers = []
+
+    # what whoever asks does
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether somebody waits for the head of an answer."""
+        return self._waiter is not None
+
+    async def ask(self, request: Request, deadline: float) -> Answered:
+        """Send and wait for the answer's head until `deadline` (of `time.monotonic`). Raises `Fault`."""
+        self.busy, self.deadline, self.repeatable = True, deadline, request.repeatable
+        self._patience = request.patience
+        self._headers, self._size = [], 0
+        self._pieces.clear()
+        self._waiting = 0
+        self._head_done = self._done = self._until_close = self._comes_whole = False
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._pool.busy.add(self)
+        body = request.body
+        if isinstance(body, bytes):
+            self._transport.write(self._start(request, len(body) if body or request.length == 0 else None) + body)
+            return await self._waiter
+        return await self._upload(request, body)
+
+    def _start(self, request: Request, length: int | None) -> bytes:
+        origin = self._pool.origin
+        said = b"" if length is None else b"content-length: %d\r\n" % length
+        return b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%b\r\n" % (
+            request.method,
+            origin.prefix,
+            request.target,
+            origin.authority,
+            request.fields,
+            said,
+        )
+
+    async def _upload(self, request: Request, pieces: AsyncIterator[bytes]) -> Answered:
+        waiter = cast("asyncio.Future[Answered]", self._waiter)
+        sender = asyncio.ensure_future(self._send(request, pieces))
+        self._sending = True
+        try:
+            await asyncio.wait((waiter, sender), return_when=asyncio.FIRST_COMPLETED)
+            if not waiter.done():
+                sender.result()
+            return await waiter
+        except BaseException:
+            self.break_off("the request was not sent whole")
+            if waiter.done() and not waiter.cancelled():
+                waiter.exception()
+            raise
+        finally:
+            if not sender.done():
+                sender.cancel()  # it has answered without reading the rest, which is its right
+
+    async def _send(self, request: Request, pieces: AsyncIterator[bytes]) -> None:
+        chunked, last = request.length is None, time.monotonic() + LONGEST_UPLOAD
+        start = self._start(request, request.length)
+        self._transport.write(start[:-2] + b"transfer-encoding: chunked\r\n\r\n" if chunked else start)
+        async for piece in pieces:
+            if piece:
+                self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                self.deadline = min(max(self.deadline, time.monotonic() + request.patience), last)
+            if self._drained is not None:
+                await self._drained
+        if chunked:
+            self._transport.write(b"0\r\n\r\n")
+        self._sending = False
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """The pieces of a body that did not come at once."""
+        while True:
+            while self._pieces:
+                piece = self._pieces.popleft()
+                self._waiting -= len(piece)
+                if self._is_paused and self._waiting < HIGH_WATER // 2:
+                    self._is_paused = False
+                    self._transport.resume_reading()
+                yield piece
+            if self._done:
+                self._leave()
+                return
+            if self.trouble:
+                raise self.trouble
+            self._more = asyncio.get_running_loop().create_future()
+            self.deadline = time.monotonic() + self._patience
+            await self._more
+            self.deadline = float("inf")
+
+    def _answer(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        whole = None
+        if self._done:
+            whole = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            self._pieces.clear()
+        self.deadline = float("inf")  # from here on it is the reader's pace that counts
+        status, headers = self._parser.get_status_code(), self._headers
+        if whole is not None:
+            self._leave()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(Answered(status, headers, whole, self))
+
+    def _leave(self) -> None:
+        """The exchange is over. Serve another, if nothing speaks against it."""
+        spent = self._until_close or self._sending or self._soiled or self._transport.is_closing()
+        self.busy = False
+        self._pool.busy.discard(self)
+        if spent:
+            self._transport.close()
+        else:
+            self._pool.take_back(self)
+
+    def break_off(self, why: str, *, stale: bool = False) -> None:
+        """End the exchange, if there is one, and the connection."""
+        self._pool.busy.discard(self)
+        self._transport.abort()
+        if not self.busy or self._done:
+            self.busy = False
+            return
+        self.busy = False
+        self.trouble = Fault(f"{self._pool.origin.authority.decode()} {why}", stale=stale)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(self.trouble)
+            self._waiter = None
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
+        self.resume_writing()
+
+
+class Pool:
+    """The connections to one server."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self.idle: list[Connection] = []
+        self.busy: set[Connection] = set()
+        self.heard_at = 0.0
+        """When anything last came from there (`time.monotonic`)."""
+        self._tls = ssl.create_default_context() if origin.tls else None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def ask(self, request: Request, deadline: float, *, fresh: bool = False) -> Answered:
+        """One exchange, on a kept connection unless `fresh`. Raises `Fault`."""
+        connection = None if fresh else self._kept()
+        if connection is None:
+            connection = await self._connected()
+        self._watch()
+        try:
+            return await connection.ask(request, deadline)
+        except asyncio.CancelledError:
+            connection.break_off("was called off")
+            raise
+
+    def _kept(self) -> Connection | None:
+        now = time.monotonic()
+        while self.idle:
+            connection = self.idle.pop()
+            if now - connection.idle_since < IDLE_SECONDS:
+                connection.reused = True
+                return connection
+            connection.break_off("was idle")
+        return None
+
+    async def _connected(self) -> Connection:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: Connection(self), self.origin.host, self.origin.port, ssl=self._tls
+                )
+        except (OSError, TimeoutError) as e:
+            raise Fault(f"{self.origin.authority.decode()} takes no connection: {e}", sent=False) from e
+        return connection
+
+    def take_back(self, connection: Connection) -> None:
+        """The exchange is over; the connection may serve another."""
+        connection.idle_since = time.monotonic()
+        self.idle.append(connection)
+
+    def gone(self, connection: Connection) -> None:
+        """The connection is closed."""
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+    def break_off(self, why: str, *, only_repeatable: bool = False) -> None:
+        """End the exchanges that have no answer yet, all or those that may be made again elsewhere."""
+        for connection in list(self.busy):
+            if connection.is_unanswered and (connection.repeatable or not only_repeatable):
+                connection.break_off(why)
+
+    def _watch(self) -> None:
+        if self._sweeper is None and not self._closed:
+            self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        now = time.monotonic()
+        for connection in [c for c in self.busy if c.deadline < now]:
+            connection.break_off("did not answer in time")
+        if self.busy:
+            self._watch()
+
+    def retire(self) -> None:
+        """No more requests come: close what is idle; what is under way may end."""
+        for connection in list(self.idle):
+            connection.break_off("is not needed any more")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for connection in [*self.idle, *self.busy]:
+            connection.break_off("is closed")
+
+
+def lines(headers: Any) -> bytes:
+    """Header lines of (name, value) pairs in bytes."""
+    return b"".join([b"%b: %b\r\n" % pair for pair in headers])

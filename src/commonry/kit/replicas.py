@@ -1,0 +1,276 @@
+"""The replicas of one service: whom to ask, whom to leave alone, and what to do when one fails.
+
+The one with the fewest requests under way is asked. Each has a breaker, and so has the service as a whole. One that
+comes back is loaded slowly: one request at a time first, one more with each that went well. A request is tried again
+only where that does no harm, and only out of a budget, so that trouble is not made worse by repeating everything.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+import structlog
+
+from commonry.kit.breaker import USUAL, Breaker, Rules, State
+from commonry.kit.http import Answered, Fault, Origin, Pool, Request
+from commonry.kit.telemetry import breaker_open, upstream_tries
+
+BROKEN = frozenset({500, 502, 504})
+"""Answers that count as failures: nobody wanted to give them."""
+UNLIMITED = 64
+"""A returning replica that answered so many requests well takes as many as come."""
+MOST = 1000
+"""Requests under way to one service; more are refused."""
+CHECK_SECONDS, CHECK_PATIENCE = 0.5, 1.0
+RESOLVE_SECONDS = 5.0
+BY_NAME = "dns+"
+EARNED, SAVED = 0.2, 100.0
+"""Repetitions that each request earns, and how many can be saved up."""
+
+log = structlog.get_logger()
+
+
+class Replica:
+    """One process of a service."""
+
+    def __init__(self, service: str, url: str, rules: Rules, opened: Callable[[str], None]) -> None:
+        self.service, self.url = service, url
+        self.pool = Pool(Origin.of(url))
+        self.breaker = Breaker(rules, told=self._changed)
+        self.under_way, self.allowed = 0, MOST
+        self._opened = opened
+        breaker_open.labels(service, self.pool.origin.authority.decode()).set(0)
+
+    def is_free(self, *, even_half_open: bool) -> bool:
+        """Whether it may be asked now."""
+        willing = self.breaker.is_closed or (even_half_open and self.breaker.is_willing())
+        return willing and self.under_way < self.allowed
+
+    def went_well(self, seconds: float) -> None:
+        """It has answered."""
+        self.breaker.succeeded(seconds)
+        if self.allowed < MOST:
+            self.allowed = self.allowed + 1 if self.allowed < UNLIMITED else MOST
+
+    def _changed(self, state: State) -> None:
+        breaker_open.labels(self.service, self.pool.origin.authority.decode()).set(state == "open")
+        log.warning("breaker", service=self.service, replica=self.url, state=state)
+        if state == "open":
+            self._opened(self.url)
+        else:
+            self.allowed = 1
+
+
+class Replicas:
+    """All of them, asked as one. `rules` are the breakers'."""
+
+    def __init__(self, name: str, urls: Sequence[str], *, rules: Rules = USUAL) -> None:
+        self.name, self._urls, self._rules = name, [u.rstrip("/") for u in urls], rules
+        self.breaker = Breaker(rules, told=lambda state: log.warning("breaker", service=name, state=state))
+        self.hedge_after = 0.0
+        """Seconds after which a repeatable request is also sent to another replica; 0: never."""
+        self.opened: Callable[[str], None] = lambda _: None
+        """Told the URL of a replica whose breaker has opened."""
+        self._watched = False
+        self._budget, self._turn, self._resolved_at = SAVED, 0, 0.0
+        self.all = [self._replica(u) for u in self._urls if not u.startswith(BY_NAME)]
+
+    def _replica(self, url: str) -> Replica:
+        return Replica(self.name, url, self._rules, self._tell)
+
+    def _tell(self, url: str) -> None:
+        self.opened(url)
+
+    async def ask(self, request: Request, deadline: float) -> Answered:
+        """One request, answered by whichever replica can until `deadline` (of `time.monotonic`). Raises `Fault`."""
+        if not self.breaker.admits():
+            raise Fault(f"{self.name} is left alone for a moment", sent=False)
+        began = time.monotonic()
+        tried: list[Replica] = []
+        try:
+            if self.hedge_after and request.repeatable and len(self.all) > 1:
+                answered = await self._hedged(request, deadline, tried)
+            else:
+                answered = await self._tried(request, deadline, tried)
+        except Fault:
+            self.breaker.failed()
+            raise
+        except BaseException:
+            self.breaker.gave_up()
+            raise
+        if answered.status in BROKEN:
+            self.breaker.failed(hard=False)
+        else:
+            self.breaker.succeeded(time.monotonic() - began)
+        return answered
+
+    async def _tried(self, request: Request, deadline: float, tried: list[Replica]) -> Answered:
+        """Try one replica after the other as long as that does no harm."""
+        self._budget = min(self._budget + EARNED, SAVED)
+        fault: Fault | None = None
+        while True:
+            replica = self._pick(request, tried)
+            if replica is None and fault is not None and fault.stale and tried.count(tried[-1]) < 2:
+                replica = tried[-1]  # only the connection was old
+            if replica is None:
+                raise fault or Fault(f"no replica of {self.name} takes requests", sent=False)
+            fresh = replica in tried
+            tried.append(replica)
+            try:
+                return await self._once(replica, request, deadline, fresh=fresh)
+            except Fault as e:
+                fault = e
+                if e.sent and not (request.repeatable and time.monotonic() < deadline and self._may_repeat()):
+                    raise
+                upstream_tries.labels(self.name, "repeated" if e.sent else "passed on").inc()
+
+    async def _once(self, replica: Replica, request: Request, deadline: float, *, fresh: bool) -> Answered:
+        if not replica.breaker.admits():
+            raise Fault(f"{replica.url} is left alone for a moment", sent=False)
+        replica.under_way += 1
+        began = time.monotonic()
+        try:
+            answered = await replica.pool.ask(request, deadline, fresh=fresh)
+        except Fault as e:
+            if e.stale:
+                replica.breaker.gave_up()  # that an old connection was closed says little; the next try says more
+            else:
+                replica.breaker.failed()
+            raise
+        except BaseException:
+            replica.breaker.gave_up()
+            raise
+        finally:
+            replica.under_way -= 1
+        if answered.status in BROKEN:
+            replica.breaker.failed(hard=False)
+        else:
+            replica.went_well(time.monotonic() - began)
+        return answered
+
+    async def _hedged(self, request: Request, deadline: float, tried: list[Replica]) -> Answered:
+        """The first answer of two replicas, the second asked only when the first is slow."""
+        first = asyncio.ensure_future(self._tried(request, deadline, tried))
+        asked = {first}
+        try:
+            done, _ = await asyncio.wait(asked, timeout=self.hedge_after)
+            if not done and self._may_repeat():
+                upstream_tries.labels(self.name, "hedged").inc()
+                asked.add(asyncio.ensure_future(self._tried(request, deadline, list(tried))))
+            while True:
+                done, waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+                good = next((t for t in done if t.exception() is None), None)
+                if good is not None or not waiting:
+                    return (good or first).result()
+                asked = waiting
+        finally:
+            for task in asked | {first}:
+                task.cancel()
+
+    def _pick(self, request: Request, without: Sequence[Replica]) -> Replica | None:
+        """The free replica with the fewest requests under way; among equals, in turn."""
+        probing = request.repeatable or not self._watched
+        self._turn += 1
+        best: Replica | None = None
+        for n in range(len(self.all)):
+            replica = self.all[(self._turn + n) % len(self.all)]
+            if not replica.is_free(even_half_open=probing) or replica in without:
+                continue
+            if best is None or replica.under_way < best.under_way:
+                best = replica
+        return best
+
+    def _may_repeat(self) -> bool:
+        if self._budget < 1:
+            return False
+        self._budget -= 1
+        return True
+
+    async def watch(self) -> None:
+        """Look after the replicas for ever: who is there, and who answers."""
+        self._watched = True
+        while True:
+            await self.refresh()
+            await asyncio.gather(*(self._check(replica) for replica in self.all))
+            await asyncio.sleep(CHECK_SECONDS)
+
+    async def refresh(self) -> None:
+        """Resolve names again when it is time. Replicas that stay keep their state; what fails changes nothing."""
+        names = [u for u in self._urls if u.startswith(BY_NAME)]
+        if not names or time.monotonic() < self._resolved_at + RESOLVE_SECONDS:
+            return
+        self._resolved_at = time.monotonic()
+        found = {u for u in self._urls if not u.startswith(BY_NAME)}
+        for name in names:
+            found |= await _addresses(name) or {r.url for r in self.all}
+        kept = [r for r in self.all if r.url in found]
+        for gone in set(self.all) - set(kept):
+            gone.pool.retire()
+        self.all = kept + [self._replica(url) for url in sorted(found - {r.url for r in kept})]
+
+    async def check(self, url: str) -> None:
+        """Look at one replica now, because somebody else found it unwell."""
+        for replica in self.all:
+            if replica.url == url:
+                await self._check(replica, anyway=True)
+
+    async def _check(self, replica: Replica, *, anyway: bool = False) -> None:
+        """Ask whether it is alive, unless its answers say so. One that is silent gives its requests back."""
+        began = time.monotonic()
+        speaks = replica.breaker.is_closed and began - replica.pool.heard_at < CHECK_SECONDS
+        if (speaks and not anyway) or not replica.breaker.admits():
+            return
+        try:
+            answered = await replica.pool.ask(_ALIVE, began + CHECK_PATIENCE)
+        except Fault as e:
+            if e.sent and replica.pool.heard_at >= began:
+                replica.breaker.gave_up()  # busy, not dead
+                return
+            replica.breaker.failed()
+            replica.breaker.trip()
+            replica.pool.break_off("is silent", only_repeatable=True)
+            return
+        except BaseException:
+            replica.breaker.gave_up()
+            raise
+        if answered.status in BROKEN:
+            replica.breaker.failed(hard=False)
+        else:
+            replica.breaker.succeeded()
+            if not self.breaker.is_closed and self.breaker.admits():
+                self.breaker.succeeded()
+
+    def wait(self) -> float:
+        """Seconds until asking makes sense again."""
+        waits = [max(self.breaker.wait(), r.breaker.wait()) for r in self.all]
+        return min(waits, default=1.0)
+
+    @property
+    def state(self) -> State:
+        """The service's breaker as a whole: open also when every replica's is."""
+        states = [r.breaker.state for r in self.all]
+        if self.breaker.state != "closed" or "closed" in states or not states:
+            return self.breaker.state
+        return "half-open" if "half-open" in states else "open"
+
+    def close(self) -> None:
+        """Close all connections."""
+        for replica in self.all:
+            replica.pool.close()
+
+
+_ALIVE = Request(b"GET", b"/healthz", b"", repeatable=True)
+
+
+async def _addresses(name: str) -> set[str]:
+    """`dns+http://host:port` → a URL per address; none when the name cannot be resolved now."""
+    parts = urlsplit(name.removeprefix(BY_NAME))
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+    except OSError as e:
+        log.warning("name not resolved", name=parts.hostname, trouble=str(e))
+        return set()
+    hosts = {str(address[0]) for *_, address in found}
+    return {f"{parts.scheme}://{f'[{h}]' if ':' in h else h}:{parts.port or 80}{parts.path}" for h in hosts}
