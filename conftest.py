@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-pytest_plugins = ["tests.needs", "tests.platform"]
+pytest_plugins = ["tests.needs", "tests.platform", "tests.redis_cluster"]
 
 MEMORY = Path("/dev/shm")  # noqa: S108 why: Linux' folder in memory, used only where there is plenty
 ENOUGH = 4 * 2**30
