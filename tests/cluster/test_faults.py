@@ -198,6 +198,7 @@ async def test_what_could_not_be_dropped_is_dropped_later(redis_cluster, join):
     await eventually(is_gone, "it is dropped", seconds=5)
 
 
+@pytest.mark.long
 async def test_a_fourth_master_under_load(own_redis_cluster, join):
     one, two = [await join(own_redis_cluster, "load", "c") for _ in range(2)]
     keys = [f"kept{n}" for n in range(2000)]

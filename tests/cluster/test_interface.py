@@ -135,6 +135,25 @@ async def test_a_refusal_writes_nothing_and_a_bucket_leaves_nothing_behind(redis
     await eventually(lambda: redis_cluster.node_of(key).say("exists", key) == "0", "it is gone", seconds=2)
 
 
+@pytest.mark.parametrize("answer", [{b"kind": b"Subscribe", b"values": [b"c", 2]}, b"OK", None, [1, b"5", b"0"], []])
+async def test_an_answer_to_something_else_is_no_answer(redis_cluster, join, monkeypatch, answer):
+    """The driver was seen to give one, while it subscribed anew after a failover."""
+    cache = await join(redis_cluster, channel := unique())
+
+    async def strange(*_) -> object:
+        return answer
+
+    for link in (cache._store, cache._link):
+        monkeypatch.setattr(link._client, "invoke_script", strange)
+    limit = Limit("l", rate=0.01, burst=1)
+    assert [(await cache.take("s", limit)).allowed for _ in range(2)] == [True, False]
+    await cache.publish(channel, "m", wait=False)
+    assert cache.listener.heard == ["m"]
+    assert list(cache._owed) == [(channel, "m")]
+    monkeypatch.undo()
+    await eventually(lambda: not cache._owed, "it is published once the answers are right", seconds=2)
+
+
 def test_urls():
     place = parse("redis://h:1, redis://user:p%40ss@[::1]:2,redis://x")
     assert place.nodes == [("h", 1), ("::1", 2), ("x", 6379)]

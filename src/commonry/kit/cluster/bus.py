@@ -46,11 +46,15 @@ def nothing() -> None:
 
 
 class Bus:
-    """One process's end of the bus. `epoch` is the newest message's number, and rises whenever anything was missed."""
+    """One process's end of the bus. `epoch` is the newest message's number, and rises whenever anything was missed.
 
-    def __init__(self, link: Link, *, clock: Callable[[], float] = time.monotonic) -> None:
+    It hears over another client than it speaks over: while that subscribes anew, the driver (2.6) takes the
+    confirmation for the answer to whatever was asked over the same connection.
+    """
+
+    def __init__(self, link: Link, ears: Link, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.epoch, self.me = 0, secrets.token_hex(8)
-        self._link, self._clock = link, clock
+        self._link, self._ears, self._clock = link, ears, clock
         self._loop = asyncio.get_running_loop()
         self._hearers: dict[str, list[Hearer]] = defaultdict(list)
         self._last = 0  # the newest number as it was sent; `epoch` may be ahead of it
@@ -251,12 +255,15 @@ class Bus:
         while True:
             self._hurry.clear()
             started = self._clock()
-            await self._beat(started)
+            await self._beat()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), max(0.01, started + BEAT - self._clock()))
 
-    async def _beat(self, now: float) -> None:
-        self._beats += 1
+    async def _beat(self) -> None:
+        with contextlib.suppress(Away):
+            if not self.in_touch():
+                await self._ears.wake()
+        self._beats, now = self._beats + 1, self._clock()
         self._sent = {number: sent for number, sent in self._sent.items() if now - sent < LEASE} | {self._beats: now}
         keys = [scripts.BUS, *map(scripts.listeners, self._hearers)]
         with contextlib.suppress(Away):

@@ -14,19 +14,20 @@ MOST_UNDROPPED = 10_000
 
 
 class ClusterCache(Bus):
-    """Keys in the cluster over one link, and the bus over another, so that neither waits for the other."""
+    """Keys in the cluster over one link, and the bus over two more, so that neither waits for the other."""
 
-    def __init__(self, store: Link, bus: Link) -> None:
-        super().__init__(bus)
-        self._store, self._bus = store, bus
+    def __init__(self, store: Link, bus: Link, ears: Link) -> None:
+        super().__init__(bus, ears)
+        self._store = store
         self._buckets = Buckets()
         self._undropped: dict[str, None] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, place: Place) -> None:
-        """Make both clients, and beat from now on. Nothing is waited for."""
+        """Make the clients, and beat from now on. Nothing is waited for."""
         await self._store.open(place)
-        await self._bus.open(place, hear=self.on_push, channels=(scripts.BUS, scripts.private(self.me)))
+        await self._link.open(place)
+        await self._ears.open(place, hear=self.on_push, channels=(scripts.BUS, scripts.private(self.me)))
         self._tasks = [asyncio.create_task(self.beat_forever()), asyncio.create_task(self._pay_forever())]
 
     async def get(self, key: str) -> bytes | None:
@@ -82,8 +83,8 @@ class ClusterCache(Bus):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.leave()
-        await self._store.close()
-        await self._bus.close()
+        for link in (self._store, self._link, self._ears):
+            await link.close()
 
     async def _pay_forever(self) -> None:
         """What could not be done when it should have been is done when the cluster is back."""
@@ -103,7 +104,7 @@ class ClusterCache(Bus):
 async def connect(url: str) -> ClusterCache:
     """A cache over the cluster at `url`, whether it is there yet or not. Raises ValueError for what is no such URL."""
     place = parse(url)
-    cache = ClusterCache(Link("store"), Link("bus"))
+    cache = ClusterCache(Link("store"), Link("bus"), Link("ears"))
     await cache.start(place)
     return cache
 

@@ -5,7 +5,8 @@ The driver (valkey-glide) is imported in here only, and only when a link is made
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from itertools import count
+from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -58,6 +59,7 @@ class Link:
         self._glide: Any = None
         self._client: Any = None
         self._scripts: dict[str, Any] = {}
+        self._questions = count(1)
         self.breaker = Breaker(CAREFUL, told=self._told)
         breaker_open.labels(name).set(0)
 
@@ -111,12 +113,24 @@ class Link:
         for key in keys:
             await self._ask("zrem", self._client.zrem, key, [peer])
 
-    async def run(self, name: str, code: str, keys: list[str], args: list[str], *, regardless: bool = False) -> Any:
-        """EVALSHA. `regardless`: even while the breaker is open, to find out whether the cluster is back."""
+    async def run(
+        self, name: str, code: str, keys: list[str], args: list[str], *, regardless: bool = False
+    ) -> list[Any]:
+        """EVALSHA; what the script returns before its last part. `regardless`: even while the breaker is open."""
         script = self._scripts.get(code)
         if script is None:
             script = self._scripts[code] = self._glide.Script(code)
-        return await self._ask(name, self._client.invoke_script, script, keys, args, regardless=regardless)
+        question = str(next(self._questions))
+        call = self._client.invoke_script
+        answer = await self._ask(name, call, script, keys, [*args, question], regardless=regardless)
+        if not isinstance(answer, list) or answer[-1:] != [question.encode()]:
+            errors.labels(name).inc()
+            raise Away  # an answer to something else
+        return cast("list[Any]", answer)[:-1]
+
+    async def wake(self) -> None:
+        """PING, so that a client that has nothing to say connects."""
+        await self._ask("ping", self._client.ping, regardless=True)
 
     async def _ask(self, name: str, call: Callable[..., Awaitable[Any]], *args: Any, regardless: bool = False) -> Any:
         if self._running >= MOST or not (regardless or self.breaker.admits()):

@@ -1,5 +1,7 @@
 """What runs inside the cluster, where it is atomic and has one clock: the scripts, and the names of their keys.
 
+Each script is given one argument more, which it returns last: so we know that the answer is to our question.
+
 All keys and channels of the bus carry the tag `{bus}`, so that they are in one slot: one node orders every message,
 and the driver subscribes to both of a process's channels over one connection.
 """
@@ -48,7 +50,7 @@ for i = 2, #KEYS do
     redis.call('PEXPIRE', KEYS[i], 86400000)
 end
 redis.call('PUBLISH', KEYS[1] .. ':' .. ARGV[1], 'beat ' .. ARGV[3] .. ' ' .. text(stored))
-return 1
+return {ARGV[#ARGV]}
 """
 )
 """KEYS: the bus, the sets of the peer's channels. ARGV: peer, lease in µs, number of the beat.
@@ -62,7 +64,7 @@ redis.call('HSET', KEYS[1], 'epoch', text(epoch))
 redis.call('PUBLISH', KEYS[1], text(epoch) .. ' ' .. text(stored) .. ' ' .. ARGV[1] .. ' ' .. ARGV[4] .. ' '
     .. ARGV[5] .. ' ' .. ARGV[6])
 local alive = redis.call('ZRANGEBYSCORE', KEYS[2], text(now - lease), '+inf')
-return {text(epoch), now < unsure and 1 or 0, alive}
+return {text(epoch), now < unsure and 1 or 0, alive, ARGV[#ARGV]}
 """
 )
 """KEYS: the bus, the channel's set. ARGV: peer, lease in µs, the peer's epoch, 1 to be acknowledged, channel,
@@ -73,9 +75,9 @@ TAKE = (
     + """
 local cost, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local ahead = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + cost - now
-if ahead - window > cost / 1000 then return {0, text(ahead)} end
+if ahead - window > cost / 1000 then return {0, text(ahead), ARGV[#ARGV]} end
 redis.call('SET', KEYS[1], string.format('%.2f', now + ahead), 'PX', text(math.max(1, math.ceil(ahead / 1000))))
-return {1, text(ahead)}
+return {1, text(ahead), ARGV[#ARGV]}
 """
 )
 """`rates.verdict` with the cluster's clock. KEYS: the bucket. ARGV: cost and window in µs. Returns whether it is
