@@ -33,7 +33,7 @@ class StandIn:
         self.name, self.says, self.asked, self.told = name, says, [], []
 
     async def call(
-        self, method: str, path: str, *, query: str, body: bytes, headers: Mapping[str, str], timeout: float
+        self, method: str, path: str, *, query: str, body: bytes, headers: Mapping[str, str], timeout: float, **_: Any
     ) -> Answer:
         if path.startswith("/api/v1/"):  # a list that belongs to whoever asks
             assert headers["authorization"].startswith("Bearer ")

@@ -9,6 +9,7 @@ so that those already let in are still answered in time.
 import asyncio
 import math
 from collections import deque
+from collections.abc import Awaitable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
@@ -112,23 +113,25 @@ class Admission:
         scope["client_address"] = peer
         return peer
 
-    async def admit(self, scope: Scope) -> None:
-        """Raises `Overloaded`, `TooManyRequests`. Leaves what is left of a limit in the scope, for the answer."""
-        if scope["path"] in ALWAYS:
-            return
-        if self.lag.is_over:
+    def admit(self, scope: Scope) -> Awaitable[None] | None:
+        """Raises `Overloaded`, `TooManyRequests`; what must ask the other gateways first is returned, to be awaited.
+
+        Leaves what is left of a limit in the scope, for the answer.
+        """
+        if self.lag.is_over and scope["path"] not in ALWAYS:
             refused.labels("overload").inc()
             raise Overloaded
         kind = kind_of(scope["method"], scope["path"])
         limit, spares_local, is_shared = self._classes[kind]
         client = subject(scope["client_address"])
-        if limit is None or (spares_local and is_local(client)):
-            return
-        found = await self._cache.take(f"{kind}:{client}", limit) if is_shared else self._buckets.take(client, limit)
-        scope["limits"] = fields(limit, found)
-        if not found.allowed:
-            refused.labels(kind).inc()
-            raise TooManyRequests(retry_after=math.ceil(found.retry_after))
+        if limit is None or (spares_local and is_local(client)) or scope["path"] in ALWAYS:
+            return None
+        if is_shared:
+            return self._admit_together(scope, f"{kind}:{client}", limit)
+        return _judge(scope, limit, self._buckets.take(client if kind == "reads" else f"{kind}:{client}", limit))
+
+    async def _admit_together(self, scope: Scope, name: str, limit: Limit) -> None:
+        _judge(scope, limit, await self._cache.take(name, limit))
 
     def admits_read(self, client: str) -> bool:
         """For the fast lane: whether a read may pass without a word. Takes nothing when it may not."""
@@ -145,6 +148,13 @@ class Admission:
         except ValueError:
             return False
         return any(parsed in network for network in self._trusted)
+
+
+def _judge(scope: Scope, limit: Limit, found: Verdict) -> None:
+    scope["limits"] = fields(limit, found)
+    if not found.allowed:
+        refused.labels(limit.name).inc()
+        raise TooManyRequests(retry_after=math.ceil(found.retry_after))
 
 
 def fields(limit: Limit, found: Verdict) -> RawHeaders:

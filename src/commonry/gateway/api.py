@@ -18,7 +18,7 @@ from commonry.gateway.edge import Edge
 from commonry.gateway.forward import Upstream, upstreams
 from commonry.gateway.routes import route_for
 from commonry.gateway.status import Health
-from commonry.kit.asgi import Message, Receive, Reply, Scope, Send, answer, json_reply, problem_reply
+from commonry.kit.asgi import Receive, Reply, Scope, Send, answer, json_reply, problem_reply
 from commonry.kit.cache import Cache, MemoryCache
 from commonry.kit.peers import Far, Near
 from commonry.kit.problems import MethodNotAllowed, NotFound
@@ -49,10 +49,11 @@ async def gateway(
     admission = Admission(settings, shared)
     app = Gateway(services, answers, documents, own_addresses(peers, documents, health))
     edge = Edge(app, admission, settings.max_body)
-    door = Door(edge, lane.protocol(edge, answers, settings.header_seconds, settings.send_seconds))
+    door = Door(edge, lane.protocol(edge, answers, settings))
     far = [peer.replicas for peer in peers.values() if isinstance(peer, Far)]
     hints.connect(far, shared, settings.hedge_seconds)
-    running = [asyncio.ensure_future(work) for work in (admission.lag.watch(), *(r.watch() for r in far))]
+    watching = (admission.lag.watch(), lane.look_after(door.protocol), *(r.watch() for r in far))
+    running = [asyncio.ensure_future(work) for work in watching]
     try:
         yield door
     finally:
@@ -90,24 +91,14 @@ class Gateway(NamedTuple):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         if route := route_for(path):
-            scope["path_template"] = route.prefix
-            saying = self._saying_what_is_allowed(path, send)
-            await self.answers(scope, receive, saying, self.services[route.service])
+            scope["path_template"], scope["methods"] = route.prefix, self.documents.methods
+            await self.answers(scope, receive, send, self.services[route.service])
         elif own := self.own.get(path):
             await _answer_own(path, own, scope, send)
         elif path.startswith("/problems/"):
             await _answer_own("/problems/{slug}", problems.page, scope, send)
         else:
             raise NotFound
-
-    def _saying_what_is_allowed(self, path: str, send: Send) -> Send:
-        async def sending(message: Message) -> None:
-            if message.get("status") == MethodNotAllowed.status:
-                allow = ", ".join(await self.documents.methods(path)) or "GET"
-                message = message | {"headers": [*message["headers"], (b"allow", allow.encode())]}
-            await send(message)
-
-        return sending
 
 
 async def _answer_own(route: str, own: Own, scope: Scope, send: Send) -> None:

@@ -3,14 +3,20 @@
 Ids are adopted and returned, headers that speak for a service are taken off, the client's address is made sure of,
 security headers put on, one line of access log and one observation in the metrics are written. Nothing that is raised
 below gets past here as anything but a problem document.
+
+Whoever answers leaves in the scope what belongs into the answer's head: `how` it was come by (Cache-Status), `limits`
+(what is left of a rate limit), `methods` (what a 405 should say).
 """
 
 import time
 
 from commonry.gateway import limits
 from commonry.gateway.admission import Admission
+from commonry.gateway.heads import Head
 from commonry.kit.asgi import App, Message, RawHeaders, Receive, Scope, Send, guarded
-from commonry.kit.telemetry import access, adopt_ids, outgoing_ids, running, timer
+from commonry.kit.http import lines
+from commonry.kit.problems import MethodNotAllowed
+from commonry.kit.telemetry import access, new_request_id, new_trace_id, outgoing_ids, requests_running, set_ids, timer
 
 SECURITY: RawHeaders = [
     (b"x-content-type-options", b"nosniff"),
@@ -20,49 +26,64 @@ SECURITY: RawHeaders = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 ]
+SECURITY_LINES = lines(SECURITY)
 HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
-ONLY_INSIDE = b"commonry-"
-"""Headers that begin so are what services tell each other."""
-REPLACED = frozenset({b"x-request-id", b"traceparent"})
+NO_STORE, NO_CACHE = (b"cache-control", b"no-store"), (b"cache-control", b"no-cache")
+"""What caches may do where the service said nothing: never keep a person's answer, ask again about others."""
+TO_US = frozenset({b"x-request-id", b"commonry-tags", b"commonry-cache-control"})
+"""What services tell the gateway alone; the request's id is always ours."""
+OURS = TO_US | {name for name, _ in (*SECURITY, HTTPS_ONLY, NO_STORE)}
 CLIENT_LEFT = 499
 """What the log says where there was nobody left to answer."""
+CANCELS = "cancels"
+"""In a scope: the server cancels the request when the client leaves, or when it `is_late`, and takes `tail` lines."""
 
 
 class Edge:
     """`app` behind all of this."""
 
     def __init__(self, app: App, admission: Admission, max_body: int) -> None:
-        self._app, self.admission = limits.limited(app, max_body), admission
+        self._app, self._limited, self.admission = app, limits.limited(app, max_body), admission
+        self.under_way = 0
+        requests_running.labels("gateway").set_function(lambda: self.under_way)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        running_now = running("gateway")
-        running_now.inc()
         began = time.perf_counter()
-        rid, trace = adopt_ids(scope["headers"])
-        inner: Scope = scope | {"headers": _coming_in(scope, self.admission.client(scope))}
-        out = _Out(send, [(b"x-request-id", rid.encode()), _caching(scope), *SECURITY, *_only_https(scope)], inner)
+        head: Head = scope.get("head") or Head(scope["headers"])
+        rid, trace = head.request_id or new_request_id(), head.trace_id or new_trace_id()
+        set_ids(rid, trace)
+        own = [(name.encode(), value.encode()) for name, value in outgoing_ids().items()]
+        if client := self.admission.client(scope):
+            own.append((b"commonry-client", client.encode()))
+        scope |= {"head": head, "own": own, "headers": head.passed + own}
+        out = _Out(send, rid.encode(), head.asked.is_personal, scope)
+        self.under_way += 1
         try:
-            await guarded(self._admitted, inner, receive, out.send, out.has_started)
+            await guarded(self._admitted, scope, receive, out.send, out.has_started)
         finally:
-            running_now.dec()
-            seconds, route = time.perf_counter() - began, inner.get("path_template", "unrouted")
+            self.under_way -= 1
+            seconds, route = time.perf_counter() - began, scope.get("path_template", "unrouted")
             timer("gateway", scope["method"], route, f"{out.status // 100}xx").observe(seconds)
             access.request(scope["method"], route, out.status, seconds, rid, trace)
 
     async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.admission.admit(scope)
-        await self._app(scope, receive, send)
+        if asking := self.admission.admit(scope):
+            await asking
+        if scope["head"].has_body:
+            await self._limited(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class _Out:
     """An answer on its way out: the extra headers are put on, and its status is remembered."""
 
-    __slots__ = ("_extra", "_scope", "_send", "status")
+    __slots__ = ("_personal", "_rid", "_scope", "_send", "status")
 
-    def __init__(self, send: Send, extra: RawHeaders, scope: Scope) -> None:
-        self._send, self._extra, self._scope, self.status = send, extra, scope, CLIENT_LEFT
+    def __init__(self, send: Send, rid: bytes, personal: bool, scope: Scope) -> None:
+        self._send, self._rid, self._personal, self._scope, self.status = send, rid, personal, scope, CLIENT_LEFT
 
     def has_started(self) -> bool:
         return self.status != CLIENT_LEFT
@@ -70,32 +91,29 @@ class _Out:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            extra = [*self._extra, *self._scope.get("limits", ())]
-            message = message | {"headers": _with(extra, message["headers"])}
+            message = await self._headed(message)
         await self._send(message)
 
-
-def _coming_in(scope: Scope, client: str) -> RawHeaders:
-    """The request's headers without those that only services may send, with the ids and the client's address."""
-    headers = [h for h in scope["headers"] if not (h[0].startswith(ONLY_INSIDE) or h[0] in REPLACED)]
-    headers += [(name.encode(), value.encode()) for name, value in outgoing_ids().items()]
-    if client:
-        headers.append((b"commonry-client", client.encode()))
-    return headers
-
-
-def _with(extra: RawHeaders, headers: RawHeaders) -> RawHeaders:
-    """An answer's headers and the extra ones that it does not have itself. The request's id is always ours."""
-    given = [h for h in headers if h[0] != b"x-request-id"]
-    said = {name for name, _ in given}
-    return given + [h for h in extra if h[0] not in said]
-
-
-def _caching(scope: Scope) -> tuple[bytes, bytes]:
-    """What caches may do where the service said nothing: never keep a person's answer, ask again about others."""
-    personal = any(name == b"authorization" for name, _ in scope["headers"])
-    return (b"cache-control", b"no-store" if personal else b"no-cache")
+    async def _headed(self, message: Message) -> Message:
+        scope, given = self._scope, message["headers"]
+        extra = [(b"x-request-id", self._rid), NO_STORE if self._personal else NO_CACHE]
+        if how := scope.get("how"):
+            extra.append((b"cache-status", b"commonry; %b" % how))
+        extra += scope.get("limits", ())
+        if self.status == MethodNotAllowed.status and "methods" in scope:
+            allow = ", ".join(await scope["methods"](scope["path"])) or "GET"
+            extra.append((b"allow", allow.encode()))
+        if scope["scheme"] == "https":
+            extra.append(HTTPS_ONLY)
+        if not OURS.isdisjoint([name for name, _ in given]):
+            return message | {"headers": _merged(given, [*extra, *SECURITY])}
+        if CANCELS in scope:
+            return message | {"headers": given + extra, "tail": SECURITY_LINES}
+        return message | {"headers": given + extra + SECURITY}
 
 
-def _only_https(scope: Scope) -> RawHeaders:
-    return [HTTPS_ONLY] if scope["scheme"] == "https" else []
+def _merged(given: RawHeaders, extra: RawHeaders) -> RawHeaders:
+    """An answer's headers and the extra ones that it does not have itself, without those that are for us alone."""
+    kept = [h for h in given if h[0] not in TO_US]
+    said = {name for name, _ in kept}
+    return kept + [h for h in extra if h[0] not in said]

@@ -9,21 +9,15 @@ import math
 import time
 from collections.abc import AsyncIterator
 
+from commonry.gateway.edge import CANCELS
+from commonry.gateway.heads import HOP_BY_HOP, Head, and_named
 from commonry.kit import deadlines
 from commonry.kit.asgi import Message, RawHeaders, Receive, Scope, Send
-from commonry.kit.http import Answered, Fault, Request
+from commonry.kit.http import Answered, Fault, Request, lines
 from commonry.kit.peers import Far
 from commonry.kit.problems import Problem, Unavailable
 
-HOP_BY_HOP = frozenset(
-    name.encode()
-    for name in "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
-    "transfer-encoding upgrade".split()
-)
-NOT_PASSED_ON = HOP_BY_HOP | {b"host", b"expect", b"content-length"}
 NOT_PASSED_BACK = HOP_BY_HOP | {b"date", b"server"}
-CANCELS = "cancels"
-"""In a scope: whoever runs the application cancels it when the client leaves; nobody else need look."""
 
 
 class FarService:
@@ -35,7 +29,7 @@ class FarService:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and its answer back. Raises `Unavailable` when no replica answers."""
-        if scope.get(CANCELS):
+        if CANCELS in scope:
             return await self._exchange(scope, _NO_BODY, send)
         body = _Sent(receive)
         await body.begin()
@@ -62,17 +56,15 @@ class FarService:
         await _passed_back(answered, send)
 
     def _request(self, scope: Scope, body: "_Sent") -> Request:
-        headers: RawHeaders = scope["headers"]
-        dropped = _and_named(NOT_PASSED_ON, headers)
-        fields = [b"%b: %b\r\n" % pair for pair in headers if pair[0] not in dropped]
-        fields.append(self._deadline_line)
+        head: Head = scope["head"]
+        fields = b"%b%b%b" % (head.fields, lines(scope["own"]), self._deadline_line)
         query = scope["query_string"]
         target = b"%b?%b" % (scope["raw_path"], query) if query else scope["raw_path"]
-        method = b"GET" if scope["method"] == "HEAD" else scope["method"].encode()
-        reads = method == b"GET"
-        safe = reads or (body.is_whole and any(name == b"idempotency-key" for name, _ in headers))
-        length = body.length(headers)
-        return Request(method, target, b"".join(fields), body.content(), length, safe, self._seconds)
+        reads = scope["method"] in ("GET", "HEAD")
+        method = b"GET" if reads else scope["method"].encode()
+        safe = reads or (body.is_whole and head.is_keyed)
+        length = body.length(head.headers) if head.has_body else None
+        return Request(method, target, fields, body.content(), length, safe, self._seconds)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -140,7 +132,7 @@ _NO_BODY.is_whole = True
 
 
 async def _passed_back(answered: Answered, send: Send) -> None:
-    dropped = _and_named(NOT_PASSED_BACK, answered.headers)
+    dropped = and_named(NOT_PASSED_BACK, answered.headers)
     headers = [h for h in answered.headers if h[0] not in dropped]
     await send({"type": "http.response.start", "status": answered.status, "headers": headers})
     if answered.whole is not None:
@@ -161,11 +153,3 @@ async def _ended(task: "asyncio.Future[None]") -> None:
     await asyncio.wait((task,))
     if not task.cancelled():
         task.exception()
-
-
-def _and_named(dropped: frozenset[bytes], headers: RawHeaders) -> frozenset[bytes]:
-    """These names, and those that a Connection header names besides."""
-    for name, value in headers:
-        if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
-            return dropped | {part.strip().lower() for part in value.split(b",")}
-    return dropped

@@ -6,8 +6,9 @@ own; far, see `far`. Either has `answer_seconds` to begin its answer; a body tha
 
 import asyncio
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
+from commonry.gateway.edge import CANCELS
 from commonry.gateway.far import FarService
 from commonry.kit.asgi import Message, Receive, Scope, Send
 from commonry.kit.peers import Far, Near
@@ -33,6 +34,10 @@ class NearService:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run its application. Raises `Unavailable` when it does not begin to answer in time."""
         inner: Scope = scope | {"state": {}, "method": "GET" if scope["method"] == "HEAD" else scope["method"]}
+        if CANCELS in scope:
+            await self._in_time_kept_by_others(inner, receive, send)
+            scope["path_template"] = inner.get("path_template") or scope.get("path_template")
+            return
         patience = Patience(self._seconds)
         try:
             async with patience.timeout:
@@ -41,6 +46,15 @@ class NearService:
             raise Unavailable(f"{self._peer.name} did not answer in time.") from e
         finally:
             scope["path_template"] = inner.get("path_template") or scope.get("path_template")
+
+    async def _in_time_kept_by_others(self, inner: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._peer.app(inner, receive, send)
+        except asyncio.CancelledError as e:
+            if not inner[CANCELS].is_late:
+                raise
+            cast("asyncio.Task[None]", asyncio.current_task()).uncancel()
+            raise Unavailable(f"{self._peer.name} did not answer in time.") from e
 
     async def close(self) -> None:
         """Nothing to close: whoever built the service ends it."""

@@ -1,30 +1,77 @@
-"""Heads of plain reads, remembered: the header lines of one client are the same in every request it makes.
+"""A request's head, read once: what it says, and what of it is passed on.
 
-A head is parsed once, strictly, by the same parser as everywhere; afterwards the same bytes are looked up. One that
-says who is asking is parsed each time, so that no token is kept in memory.
+The header lines of one client are the same in every request it makes. So a plain head is remembered by its very bytes:
+it is parsed once, strictly, by the same parser as everywhere, and then looked up. One that says who is asking is parsed
+each time, so that no token is kept in memory.
 """
 
 import re
-from typing import NamedTuple
+from functools import cached_property
 
 import httptools
 
 from commonry.gateway.caching import rules
 from commonry.kit.asgi import RawHeaders
+from commonry.kit.http import lines
 
 MOST, LONGEST = 4096, 2048
+MOST_FIELDS = 100
 ONCE = (b"content-length", b"host", b"transfer-encoding")
+ONLY_INSIDE = b"commonry-"
+"""Headers that begin so are what services tell each other; from outside they are dropped."""
+REPLACED = frozenset({b"x-request-id", b"traceparent"})
+HOP_BY_HOP = frozenset(
+    name.encode()
+    for name in "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
+    "transfer-encoding upgrade".split()
+)
+NOT_PASSED_ON = HOP_BY_HOP | {b"host", b"expect", b"content-length"}
+CONDITIONS = frozenset({b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"if-range"})
+UNUSUAL = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+SECRET = frozenset({b"authorization", b"cookie"})
 _RID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
 _TRACE = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-class Head(NamedTuple):
-    """A head of nothing unusual. `may_hit`: whatever is kept for everyone may be given to whom sends it."""
+class Head:
+    """What a request's header fields say. Ids are empty where none, or no good ones, were given."""
 
-    headers: RawHeaders
-    may_hit: bool
-    request_id: str
-    trace_id: str
+    def __init__(self, headers: RawHeaders) -> None:
+        said = dict(headers)
+        self.headers, self.asked = headers, rules.asked(headers)
+        self.passed = [h for h in headers if not (h[0].startswith(ONLY_INSIDE) or h[0] in REPLACED)]
+        self.has_body = b"content-length" in said or b"transfer-encoding" in said
+        self.is_keyed = b"idempotency-key" in said
+        rid, trace = said.get(b"x-request-id", b""), _TRACE.fullmatch(said.get(b"traceparent", b""))
+        self.request_id = rid.decode() if _RID.fullmatch(rid) else ""
+        self.trace_id = trace[1].decode() if trace else ""
+
+    @cached_property
+    def fields(self) -> bytes:
+        """The lines that another server gets; it is given Host and the body's length by whoever sends it."""
+        dropped = and_named(NOT_PASSED_ON, self.headers)
+        return lines(h for h in self.passed if h[0] not in dropped)
+
+    @cached_property
+    def unconditional(self) -> "Head":
+        """The same request, for the whole thing whatever the client has already."""
+        kept = [h for h in self.headers if h[0] not in CONDITIONS]
+        return Head(kept) if len(kept) < len(self.headers) else self
+
+    @cached_property
+    def may_hit(self) -> bool:
+        """Whether whatever is kept for everyone may be given, whole, to whom sends this."""
+        asked = self.asked
+        special = asked.is_personal or asked.insists or asked.only_cached or asked.must_not_keep or asked.is_partial
+        return not (special or asked.known)
+
+
+def and_named(dropped: frozenset[bytes], headers: RawHeaders) -> frozenset[bytes]:
+    """These names, and those that a Connection field names besides."""
+    for name, value in headers:
+        if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
+            return dropped | {part.strip().lower() for part in value.split(b",")}
+    return dropped
 
 
 class _Reading:
@@ -49,7 +96,7 @@ def head_of(block: bytes) -> Head | None:
     if block in _known:
         return _known[block]
     head = _parsed(block)
-    if len(block) > LONGEST or (head and any(name in (b"authorization", b"cookie") for name, _ in head.headers)):
+    if len(block) > LONGEST or (head and any(name in SECRET for name, _ in head.headers)):
         return head
     if len(_known) >= MOST:
         _known.clear()
@@ -66,16 +113,11 @@ def _parsed(block: bytes) -> Head | None:
     except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None
     headers = reading.headers
-    unusual = {b"content-length", b"transfer-encoding", b"expect", b"upgrade"} & {name for name, _ in headers}
+    unusual = not UNUSUAL.isdisjoint(name for name, _ in headers)
     closes = any(name == b"connection" and value.lower() != b"keep-alive" for name, value in headers)
-    if reading.whole != 1 or unusual or closes or len(headers) > 100 or is_strange(headers, "1.1"):
+    if reading.whole != 1 or unusual or closes or len(headers) > MOST_FIELDS or is_strange(headers, "1.1"):
         return None
-    asked = rules.asked(headers)
-    plain = not (asked.is_personal or asked.insists or asked.only_cached or asked.must_not_keep or asked.is_partial)
-    said = dict(headers)
-    rid, trace = said.get(b"x-request-id", b""), _TRACE.fullmatch(said.get(b"traceparent", b""))
-    given = rid.decode() if _RID.fullmatch(rid) else ""
-    return Head(headers, plain and not asked.known, given, trace[1].decode() if trace else "")
+    return Head(headers)
 
 
 def is_strange(headers: RawHeaders, version: str) -> str:

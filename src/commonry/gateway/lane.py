@@ -9,6 +9,7 @@ without the machinery that bodies need. Everything else goes the usual way, to t
 """
 
 import asyncio
+import re
 import time
 from typing import Any, cast
 from urllib.parse import unquote
@@ -16,11 +17,11 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from commonry.contracts.settings import Settings
 from commonry.gateway.caching.entries import Entry
 from commonry.gateway.caching.serving import ResponseCache, cache_outcome
-from commonry.gateway.edge import SECURITY, Edge
-from commonry.gateway.far import CANCELS
-from commonry.gateway.heads import Head, head_of, is_strange
+from commonry.gateway.edge import CANCELS, SECURITY, SECURITY_LINES, Edge
+from commonry.gateway.heads import MOST_FIELDS, Head, head_of, is_strange
 from commonry.gateway.routes import route_for
 from commonry.kit.asgi import Message, problem_reply, start_of
 from commonry.kit.http import lines
@@ -28,13 +29,11 @@ from commonry.kit.problems import BadRequest, HeadersTooLarge, Problem, TooSlow
 from commonry.kit.telemetry import access, new_request_id, new_trace_id, timer
 
 LONGEST_HEAD = 32 * 1024
-MOST_FIELDS = 100
 KEPT_ALIVE = 75.0
 """Seconds an idle connection is kept."""
 MOST_HELD = 64 * 1024
 """Bytes of further requests that may wait behind one in the fast lane."""
 SWEEP_SECONDS = 1.0
-_SECURITY_LINES = lines(SECURITY)
 
 
 class Lane(HttpToolsProtocol):
@@ -42,8 +41,9 @@ class Lane(HttpToolsProtocol):
 
     edge: Edge
     cache: ResponseCache
-    header_seconds: float
-    send_seconds: float
+    settings: Settings
+    open: set["Lane"]
+    """Every connection there is."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -86,7 +86,7 @@ class Lane(HttpToolsProtocol):
         target = data[4 : end - 9]
         if head.may_hit and (entry := self.cache.entries.get(target)) is not None and self._hit(entry, head, target):
             return True
-        if not _is_plain(target):
+        if not _PLAIN.fullmatch(target):
             return False
         self._unset_keepalive_if_required()
         self._quick = Quick(self, head, target)
@@ -118,7 +118,7 @@ class Lane(HttpToolsProtocol):
         said = (age, int(entry.life.fresh) - age, len(entry.body))
         how = b"age: %d\r\ncache-status: commonry; hit; ttl=%d\r\ncontent-length: %d\r\n" % said
         date = lines(self.server_state.default_headers)
-        ready = b"".join((STATUS_LINE[200], date, entry.head, how, _SECURITY_LINES, b"x-request-id: "))
+        ready = b"".join((STATUS_LINE[200], date, entry.head, how, SECURITY_LINES, b"x-request-id: "))
         entry.ready = (age, ready)
         return ready
 
@@ -174,11 +174,14 @@ class Lane(HttpToolsProtocol):
     def look(self, now: float) -> None:
         """Now and then: close what is idle, too slow, or does not read."""
         if self._stalled_at is not None:
-            if now - self._stalled_at > self.send_seconds:
+            if now - self._stalled_at > self.settings.send_seconds:
                 self.transport.abort()
         elif self._in_head:
-            if now - self._head_began > self.header_seconds:
+            if now - self._head_began > self.settings.header_seconds:
                 self.refuse(TooSlow())
+        elif self._quick is not None:
+            if now - self._active > self.settings.answer_seconds:
+                self._quick.hurry()
         elif self._is_idle() and now - self._active > KEPT_ALIVE:
             self.transport.close()
 
@@ -215,8 +218,14 @@ class Lane(HttpToolsProtocol):
             super().shutdown()
         self._closing = True
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A client has come."""
+        self.open.add(self)
+        super().connection_made(transport)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone, and with it its request."""
+        self.open.discard(self)
         if self._quick is not None:
             self._quick.cancel()
         super().connection_lost(exc)
@@ -240,11 +249,13 @@ class Quick:
             "query_string": query,
             "root_path": "",
             "headers": head.headers,
+            "head": head,
             "client": lane.client,
             "server": lane.server,
             "state": {},
-            CANCELS: True,
+            CANCELS: self,
         }
+        self.is_late = False
         self._start: Message | None = None
         self._is_chunked = self._has_begun = self._was_asked = False
         self._left = 0
@@ -255,6 +266,12 @@ class Quick:
     def cancel(self) -> None:
         """Nobody waits for the answer any more."""
         self._task.cancel()
+
+    def hurry(self) -> None:
+        """The answer has not begun in time: whoever is at it must give up, and say so."""
+        if not self._has_begun and not self.is_late:
+            self.is_late = True
+            self._task.cancel()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """Answered, called off, or failed: then the edge has logged why, and all that is left is to cut it off."""
@@ -293,8 +310,9 @@ class Quick:
         self._is_chunked = length is None and not any(name == b"content-length" for name, _ in fields)
         last = b"" if bare else b"content-length: %d\r\n" % length if length is not None else b""
         last += b"transfer-encoding: chunked\r\n" if self._is_chunked else b""
-        block = lines(fields)
-        if block.count(b"\n") != len(fields) or block.count(b"\r") != len(fields):
+        block = lines(fields) + start.get("tail", b"")
+        count = len(fields) + (len(SECURITY) if "tail" in start else 0)
+        if block.count(b"\n") != count or block.count(b"\r") != count:
             raise ValueError("a header field has a line break in it")
         date = lines(self._lane.server_state.default_headers)
         return b"".join((STATUS_LINE[start["status"]], date, block, last, b"\r\n"))
@@ -306,15 +324,19 @@ class Quick:
         return piece if more else piece + b"0\r\n\r\n"
 
 
-_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?%")
+_PLAIN = re.compile(rb"/(?!/)[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*")
+"""A path and a query of ordinary characters, so that there is nothing to parse."""
 
 
-def _is_plain(target: bytes) -> bool:
-    """Whether a target is a path and a query of ordinary characters, so that there is nothing to parse."""
-    return target[:1] == b"/" and target[:2] != b"//" and _PLAIN.issuperset(target)
-
-
-def protocol(edge: Edge, cache: ResponseCache, header_seconds: float, send_seconds: float) -> type[Lane]:
+def protocol(edge: Edge, cache: ResponseCache, settings: Settings) -> type[Lane]:
     """The protocol of a server for this application."""
-    told = {"edge": edge, "cache": cache, "header_seconds": header_seconds, "send_seconds": send_seconds}
-    return type("GatewayLane", (Lane,), told)
+    return type("GatewayLane", (Lane,), {"edge": edge, "cache": cache, "settings": settings, "open": set[Lane]()})
+
+
+async def look_after(kind: type[Lane]) -> None:
+    """Keep the time of all connections, for ever."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        now = asyncio.get_running_loop().time()
+        for connection in list(kind.open):
+            connection.look(now)

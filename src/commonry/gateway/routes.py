@@ -3,6 +3,7 @@
 What is not in the table is not forwarded, which is how `/internal` stays inside.
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 PUBLIC = "/api/v1"
@@ -42,6 +43,7 @@ def _planted(table: dict[str, str]) -> dict[str, Any]:
 _TREE = _planted(ROUTES)
 
 
+@lru_cache(maxsize=8192)
 def route_for(path: str) -> Route | None:
     """The route of `path` (decoded), or None. A path that climbs or skips segments belongs to nobody."""
     _, *segments = path.removesuffix("/").split("/")

@@ -108,6 +108,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: "Pool") -> None:
         self._pool = pool
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._loop: asyncio.AbstractEventLoop = cast(asyncio.AbstractEventLoop, None)
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[Answered] | None = None
         self._more: asyncio.Future[None] | None = None
@@ -125,6 +126,7 @@ class Connection(asyncio.Protocol):
     # what the event loop tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._loop = asyncio.get_running_loop()  # asking for it each time is a call of the system
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
@@ -156,7 +158,7 @@ class Connection(asyncio.Protocol):
         self._pool.gone(self)
 
     def pause_writing(self) -> None:
-        self._drained = asyncio.get_running_loop().create_future()
+        self._drained = self._loop.create_future()
 
     def resume_writing(self) -> None:
         if self._drained is not None and not self._drained.done():
@@ -208,7 +210,7 @@ class Connection(asyncio.Protocol):
         self._pieces.clear()
         self._waiting = 0
         self._head_done = self._done = self._until_close = self._comes_whole = False
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
         self._pool.busy.add(self)
         body = request.body
         if isinstance(body, bytes):
@@ -275,7 +277,7 @@ class Connection(asyncio.Protocol):
                 return
             if self.trouble:
                 raise self.trouble
-            self._more = asyncio.get_running_loop().create_future()
+            self._more = self._loop.create_future()
             self.deadline = time.monotonic() + self._patience
             await self._more
             self.deadline = float("inf")

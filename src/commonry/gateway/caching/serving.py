@@ -7,12 +7,14 @@ seconds, so that nobody queues for it.
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from commonry.gateway.caching import rules
 from commonry.gateway.caching.entries import Entries, Entry
 from commonry.gateway.caching.rules import Asked, RawHeaders
+from commonry.gateway.heads import Head
 from commonry.kit.asgi import Message, Receive, Scope, Send
 from commonry.kit.cache import Cache
 from commonry.kit.problems import Problem, Unavailable
@@ -28,7 +30,6 @@ LOOKS = (0.005, 0.01, 0.02, 0.04, 0.08)
 """Seconds between looks into the shared cache while another gateway asks."""
 LONGEST_SHARED = 600.0
 NOT_KEPT = b"-"
-STRIPPED = frozenset({b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"if-range"})
 
 
 class Flight(NamedTuple):
@@ -53,9 +54,11 @@ class ResponseCache:
         if scope["method"] not in ("GET", "HEAD"):
             await self._changing(scope, receive, send, upstream)
             return
-        asked, target = rules.asked(scope["headers"]), target_of(scope)
+        asked, target = scope["head"].asked, target_of(scope)
         if asked.is_partial or asked.must_not_keep or (asked.is_personal and not self._is_for_all(target)):
-            await _through(scope, receive, send, upstream, b"fwd=bypass", "bypass")
+            scope["how"] = b"fwd=bypass"
+            cache_outcome("bypass")
+            await upstream(scope, receive, send)
             return
         while not await self._answered(target, scope, receive, send, asked, upstream):
             pass  # what somebody else had asked for was not for keeping, or changed meanwhile
@@ -65,12 +68,14 @@ class ResponseCache:
     ) -> bool:
         entry = self._usable(target, scope["headers"])
         if entry is not None and not asked.insists and (how := self._how(target, entry, scope, upstream)):
-            await reply(send, entry, asked, *how)
+            await reply(scope, send, entry, *how)
             return True
         if asked.only_cached:
             raise Unavailable("This is not in the cache.", retry_after=None)
         if self._passes_through(target):
-            await _through(scope, receive, send, upstream, b"fwd=miss", "pass")
+            scope["how"] = b"fwd=miss"
+            cache_outcome("pass")
+            await upstream(scope, receive, send)
             return True
         flight = self._flights.get(target)
         if flight is None or flight.epoch != self._cache.epoch or asked.insists:
@@ -79,7 +84,7 @@ class ResponseCache:
         shared = await asyncio.shield(flight.done)
         if shared is None or not shared.suits(scope["headers"]) or not self.entries.is_current(shared):
             return False
-        await reply(send, shared, asked, b"hit; collapsed", "collapsed")
+        await reply(scope, send, shared, b"hit; collapsed", "collapsed")
         return True
 
     def _how(self, target: bytes, entry: Entry, scope: Scope, upstream: Upstream) -> tuple[bytes, str] | None:
@@ -104,7 +109,7 @@ class ResponseCache:
         until = self._passes.get(target)
         if until is None:
             return False
-        if until > asyncio.get_running_loop().time():
+        if until > time.monotonic():
             return True
         del self._passes[target]
         return False
@@ -113,7 +118,7 @@ class ResponseCache:
         """Nothing to keep at this address; do not queue for it."""
         if len(self._passes) >= MOST_PASSES:
             self._passes.clear()
-        self._passes[target] = asyncio.get_running_loop().time() + PASS_SECONDS
+        self._passes[target] = time.monotonic() + PASS_SECONDS
 
     def begin(self, target: bytes) -> Flight:
         """From now on others may wait for what this request gets."""
@@ -168,7 +173,7 @@ class ResponseCache:
 
     def _refresh(self, target: bytes, scope: Scope, upstream: Upstream) -> None:
         if target not in self._flights:
-            question = Question(self, target, scope, _nothing, _nowhere, rules.asked([]), upstream)
+            question = Question(self, target, dict(scope), _nothing, _nowhere, rules.asked([]), upstream)
             self._later(question.refresh())
 
     def _later(self, work: Any) -> None:
@@ -178,7 +183,7 @@ class ResponseCache:
 
     async def _changing(self, scope: Scope, receive: Receive, send: Send, upstream: Upstream) -> None:
         """A request that may change what it addresses: what is kept for that address is forgotten (RFC 9111, 4.4)."""
-        await _through(scope, receive, send, upstream, b"fwd=method", None)
+        await upstream(scope, receive, send)
         if scope["method"] in UNSAFE:
             self.entries.drop(target_of(scope))
 
@@ -208,8 +213,9 @@ class Question:
     ) -> None:
         self._cache, self._target, self._send, self._asked, self._upstream = cache, target, send, asked, upstream
         self._receive, self._headers = receive, scope["headers"]
-        plain = [h for h in self._headers if h[0] not in STRIPPED]
-        self._scope: Scope = scope | {"method": "GET", "headers": plain}
+        scope["how"], self._outer = b"fwd=miss", scope
+        head: Head = scope["head"].unconditional
+        self._scope: Scope = scope | {"method": "GET", "head": head, "headers": head.passed + scope["own"]}
         self._start: Message | None = None
         self._life: rules.Life | None = None
         self._pieces: list[bytes] = []
@@ -223,7 +229,7 @@ class Question:
         try:
             entry = None if self._asked.insists else await self._cache.from_others(self._target, self._headers)
             if entry is not None:
-                await reply(self._send, entry, self._asked, b"hit; detail=shared", "shared")
+                await reply(self._outer, self._send, entry, b"hit; detail=shared", "shared")
             else:
                 entry = await self._fetched(stale)
         finally:
@@ -236,10 +242,10 @@ class Question:
         except Problem as e:
             if usable is None or e.status < 500 or not self._cache.entries.is_current(usable):
                 raise
-            await reply(self._send, usable, self._asked, b"hit; fwd=stale; detail=origin-away", "error", failed=True)
+            await reply(self._outer, self._send, usable, b"hit; fwd=stale; detail=origin-away", "error", failed=True)
             return None
         if entry is not None:
-            await reply(self._send, entry, self._asked, b"fwd=miss; stored", "miss")
+            await reply(self._outer, self._send, entry, b"fwd=miss; stored", "miss")
         return entry
 
     async def refresh(self) -> None:
@@ -258,6 +264,7 @@ class Question:
         epoch = self._cache.entries.epoch
         self._holding_errors = holding_errors
         await self._upstream(self._scope, self._receive, self._take)
+        self._outer["path_template"] = self._scope["path_template"]
         if self._start is None or not self._whole:
             return None
         headers = self._start["headers"]
@@ -278,7 +285,7 @@ class Question:
                 if message["status"] < 500:
                     self._cache.share_pass(self._target)
                 cache_outcome("uncacheable")
-                await self._send(_marked(message, b"fwd=miss"))
+                await self._send(message)
             return
         if self._whole:
             self._pieces.append(message.get("body", b""))
@@ -296,45 +303,28 @@ class Question:
         self._whole = False
         self._cache.share_pass(self._target)
         if self._start is not None:
-            await self._send(_marked(self._start, b"fwd=miss"))
+            await self._send(self._start)
         return message | {"body": b"".join(self._pieces)}
 
 
-async def reply(send: Send, entry: Entry, asked: Asked, how: bytes, outcome: str, *, failed: bool = False) -> None:
+async def reply(scope: Scope, send: Send, entry: Entry, how: bytes, outcome: str, *, failed: bool = False) -> None:
     """Answer with an entry, or with 304 where the client has it already."""
     cache_outcome(outcome)
     age = int(entry.age())
-    ttl = int(entry.life.fresh) - age
-    headers = [*entry.headers(), (b"age", b"%d" % age), (b"cache-status", b"commonry; %b; ttl=%d" % (how, ttl))]
+    scope["how"] = b"%b; ttl=%d" % (how, int(entry.life.fresh) - age)
+    headers = [*entry.headers(), (b"age", b"%d" % age)]
     if failed:
         headers += [
             (b"warning", b'110 commonry "Response is Stale"'),
             (b"warning", b'111 commonry "Revalidation Failed"'),
         ]
-    if entry.status == 200 and rules.is_known(asked.known, entry.etag):
+    if entry.status == 200 and rules.is_known(scope["head"].asked.known, entry.etag):
         await send({"type": "http.response.start", "status": 304, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return
     headers.append((b"content-length", b"%d" % len(entry.body)))
     await send({"type": "http.response.start", "status": entry.status, "headers": headers})
     await send({"type": "http.response.body", "body": entry.body})
-
-
-async def _through(
-    scope: Scope, receive: Receive, send: Send, upstream: Upstream, how: bytes, outcome: str | None
-) -> None:
-    async def marking(message: Message) -> None:
-        await send(_marked(message, how) if message["type"] == "http.response.start" else message)
-
-    if outcome:
-        cache_outcome(outcome)
-    await upstream(scope, receive, marking)
-
-
-def _marked(message: Message, how: bytes) -> Message:
-    """A service's answer without what it says to us alone, and with how it came here."""
-    headers = [h for h in message["headers"] if not h[0].startswith(b"commonry-")]
-    return message | {"headers": [*headers, (b"cache-status", b"commonry; " + how)]}
 
 
 _counts = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from commonry.contracts.surroundings import Surroundings
 from commonry.inventory import jobs
 from commonry.inventory.api import calendar, internal, items, sheets
+from commonry.inventory.api.telling import Gateways
 from commonry.kit import migrate, service
 from commonry.kit.service import Service
 
@@ -25,7 +26,7 @@ def build(around: Surroundings) -> Service:
         [*items.routes, *calendar.routes, *sheets.routes, *internal.routes],
         door=around.door,
         db=db,
-        offers={"settings": around.settings},
+        offers={"settings": around.settings, "gateways": Gateways(around.cache)},
         loops=jobs.loops(db),
         ready=lambda: migrate.is_current(db, MIGRATIONS),
         max_body=LARGEST_BODY,

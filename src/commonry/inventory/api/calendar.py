@@ -11,7 +11,9 @@ from msgspec.structs import replace
 from commonry.contracts.inventory import Availability, Blackout, NewBlackout
 from commonry.contracts.problems import Mistake
 from commonry.contracts.words import Instant
+from commonry.inventory.api import telling
 from commonry.inventory.api.items import SIGNED_IN
+from commonry.inventory.api.telling import Gateways
 from commonry.inventory.api.viewing import theirs, theirs_locked, visible
 from commonry.inventory.rules import ics
 from commonry.inventory.rules.calendar import (
@@ -44,12 +46,13 @@ To = Annotated[Instant | None, Parameter(description="Default: 60 days after `fr
 )
 async def availability(
     item_id: UUID, visitor: Caller | None, db: Database, from_: From = None, to: To = None
-) -> Availability:
+) -> Response[Availability]:
     if (from_ is None) != (to is None):
         raise NotValid(Mistake("query.to" if to is None else "query.from", "`from` and `to` belong together"))
     window = _window(from_, to)
     async with db.read() as tx:
-        return await calendar_of(tx, await visible(tx, item_id, visitor), window)
+        found = await calendar_of(tx, await visible(tx, item_id, visitor), window)
+    return Response(found, headers=telling.of_calendar(item_id))
 
 
 @get(
@@ -65,7 +68,7 @@ async def calendar_feed(item_id: UUID, visitor: Caller | None, db: Database) -> 
         kept = await visible(tx, item_id, visitor)
         busy = (await calendar_of(tx, kept, _window(now - timedelta(days=30), now + timedelta(days=365)))).busy
     feed = ics.calendar(item_id, kept.item.title, busy, now)
-    return Response(feed, media_type="text/calendar; charset=utf-8")
+    return Response(feed, media_type="text/calendar; charset=utf-8", headers=telling.of_calendar(item_id))
 
 
 @post(
@@ -75,14 +78,18 @@ async def calendar_feed(item_id: UUID, visitor: Caller | None, db: Database) -> 
     tags=["calendar"],
     security=SIGNED_IN,
 )
-async def close_item(item_id: UUID, data: NewBlackout, caller: Caller, once: Once) -> Response[Blackout]:
+async def close_item(
+    item_id: UUID, data: NewBlackout, caller: Caller, once: Once, gateways: Gateways
+) -> Response[Blackout]:
     async def work(tx: Tx) -> Blackout:
         await theirs_locked(tx, item_id, caller)
         _refuse(mistakes_in_period(data.from_, data.to))
         said = replace(data, from_=data.from_.astimezone(UTC), to=data.to.astimezone(UTC))
         return await blackouts.insert(tx, new_id(), item_id, said)
 
-    return await once(work)
+    answer = await once(work)
+    await gateways.closed_or_opened(item_id)
+    return answer
 
 
 @get(
@@ -109,12 +116,13 @@ async def list_blackouts(
     tags=["calendar"],
     security=SIGNED_IN,
 )
-async def open_item(item_id: UUID, blackout_id: UUID, caller: Caller, db: Database) -> None:
+async def open_item(item_id: UUID, blackout_id: UUID, caller: Caller, db: Database, gateways: Gateways) -> None:
     async def work(tx: Tx) -> None:
         await theirs_locked(tx, item_id, caller)
         await blackouts.delete(tx, item_id, blackout_id)
 
     await db.transact(work)
+    await gateways.closed_or_opened(item_id)
 
 
 def _window(from_: datetime | None, to: datetime | None) -> Span:

@@ -9,7 +9,8 @@ from litestar.params import Parameter
 from commonry.contracts.inventory import Category, Item, ItemChanges, NewItem, Sort
 from commonry.contracts.settings import Settings
 from commonry.contracts.words import Instant
-from commonry.inventory.api import listing, writing
+from commonry.inventory.api import listing, telling, writing
+from commonry.inventory.api.telling import Gateways
 from commonry.inventory.api.viewing import seen_by, visible
 from commonry.inventory.rules.items import etag, merged
 from commonry.inventory.rules.search import Search
@@ -56,34 +57,40 @@ async def find_items(
     sort: Order = None,
     limit: Limit = 20,
     cursor: Cursor = None,
-) -> Page[Item]:
+) -> Response[Page[Item]]:
     search = Search((q or "").strip() or None, category, near, radius_km, from_, to, max_price, owner, sort)
     async with db.read() as tx:
-        return await listing.found(tx, search, visitor, limit, cursor)
+        found = await listing.found(tx, search, visitor, limit, cursor)
+    return Response(found, headers=telling.of_list(search))
 
 
 @get("/api/v1/categories", summary="All categories", operation_id="categories", tags=["items"])
-async def categories(db: Database) -> Page[Category]:
+async def categories(db: Database) -> Response[Page[Category]]:
     async with db.read() as tx:
-        return Page(await items.categories(tx))
+        return Response(Page(await items.categories(tx)), headers=telling.CATEGORIES)
 
 
 @get("/api/v1/items/{item_id:uuid}", summary="An item", operation_id="item", tags=["items"])
 async def item(item_id: UUID, visitor: Caller | None, db: Database) -> Response[Item]:
     async with db.read() as tx:
         kept = await visible(tx, item_id, visitor)
-    return Response(seen_by(kept, visitor), headers={"etag": etag(kept.item.version)})
+    tags = telling.of_item(item_id, kept.item.owner_id)
+    return Response(seen_by(kept, visitor), headers={"etag": etag(kept.item), **tags})
 
 
 SIGNED_IN = [{"bearer": list[str]()}]
 
 
 @post("/api/v1/items", summary="Offer an item", operation_id="offer_item", tags=["items"], security=SIGNED_IN)
-async def offer_item(data: NewItem, caller: Caller, once: Once, settings: Settings) -> Response[Item]:
+async def offer_item(
+    data: NewItem, caller: Caller, once: Once, settings: Settings, gateways: Gateways
+) -> Response[Item]:
     async def work(tx: Tx) -> Item:
         return await writing.create(tx, new_id(), caller, data, settings)
 
-    return await once(work, location="/api/v1/items/{id}")
+    answer = await once(work, location="/api/v1/items/{id}")
+    await gateways.list_changed()
+    return answer
 
 
 @put(
@@ -94,12 +101,19 @@ async def offer_item(data: NewItem, caller: Caller, once: Once, settings: Settin
     security=SIGNED_IN,
 )
 async def replace_item(
-    item_id: UUID, data: NewItem, caller: Caller, db: Database, settings: Settings, if_match: IfMatch = None
+    item_id: UUID,
+    data: NewItem,
+    caller: Caller,
+    db: Database,
+    settings: Settings,
+    gateways: Gateways,
+    if_match: IfMatch = None,
 ) -> Response[Item]:
     changed = await db.transact(
         lambda tx: writing.change(tx, item_id, caller, lambda _: data, settings, if_match=if_match)
     )
-    return Response(changed, headers={"etag": etag(changed.version)})
+    await gateways.item_changed(item_id)
+    return Response(changed, headers={"etag": etag(changed)})
 
 
 @patch(
@@ -110,12 +124,19 @@ async def replace_item(
     security=SIGNED_IN,
 )
 async def change_item(
-    item_id: UUID, data: ItemChanges, caller: Caller, db: Database, settings: Settings, if_match: IfMatch = None
+    item_id: UUID,
+    data: ItemChanges,
+    caller: Caller,
+    db: Database,
+    settings: Settings,
+    gateways: Gateways,
+    if_match: IfMatch = None,
 ) -> Response[Item]:
     changed = await db.transact(
         lambda tx: writing.change(tx, item_id, caller, lambda known: merged(known, data), settings, if_match=if_match)
     )
-    return Response(changed, headers={"etag": etag(changed.version)})
+    await gateways.item_changed(item_id)
+    return Response(changed, headers={"etag": etag(changed)})
 
 
 @delete(
@@ -125,8 +146,11 @@ async def change_item(
     tags=["items"],
     security=SIGNED_IN,
 )
-async def delete_item(item_id: UUID, caller: Caller, db: Database, if_match: IfMatch = None) -> None:
+async def delete_item(
+    item_id: UUID, caller: Caller, db: Database, gateways: Gateways, if_match: IfMatch = None
+) -> None:
     await db.transact(lambda tx: writing.remove(tx, item_id, caller, if_match=if_match))
+    await gateways.item_changed(item_id)
 
 
 routes = [find_items, categories, item, offer_item, replace_item, change_item, delete_item]

@@ -19,6 +19,7 @@ from litestar.response import Stream
 from commonry.contracts.inventory import BookingMode, Handover, ImportReport, is_zone
 from commonry.contracts.money import EXPONENTS
 from commonry.contracts.settings import Settings
+from commonry.inventory.api.telling import Gateways
 from commonry.inventory.imports import Wanted, bring_in
 from commonry.inventory.rules.sheets import headings
 from commonry.inventory.rules.sheets.drafts import Asked, understood
@@ -166,12 +167,14 @@ class _TakesTable(Operation):
     dependencies={"options": Provide(options, sync_to_thread=False)},
 )
 async def import_items(
-    request: Req, caller: Caller, once: Once, db: Database, options: Options
+    request: Req, caller: Caller, once: Once, db: Database, options: Options, gateways: Gateways
 ) -> Response[ImportReport]:
     table = await table_in(request)
     wanted = await understand(db, caller.id, table, options)
     unkept = Once(db, None)  # a dry run's answer must not be replayed to the real thing
-    return await (unkept if options.dry_run else once)(partial(bring_in, wanted=wanted), status=200)
+    answer = await (unkept if options.dry_run else once)(partial(bring_in, wanted=wanted), status=200)
+    await gateways.items_of_owner_changed(caller.id)
+    return answer
 
 
 async def understand(db: Database, owner: UUID, table: bytes, options: Options) -> Wanted:

@@ -1,5 +1,6 @@
 """What an item may be, and how changes to some of its fields make a whole item again."""
 
+import re
 from collections.abc import Iterator, Set
 from typing import Any
 
@@ -35,11 +36,14 @@ def merged(item: Item, changes: ItemChanges) -> NewItem:
     return NewItem(**fields | {name: value for name, value in said.items() if not isinstance(value, UnsetType)})
 
 
-def etag(version: int) -> str:
-    """The item's entity tag: `"v3"`."""
-    return f'"v{version}"'
+def etag(item: Item) -> str:
+    """The item's entity tag: `"v3"`, or `"v3r12"` once it has been rated, which its version does not count."""
+    return f'"v{item.version}r{item.rating.count}"' if item.rating.count else f'"v{item.version}"'
 
 
 def is_meant(if_match: str | None, version: int) -> bool:
     """Whether an `If-Match` header (RFC 9110) names this version; without one, any is meant."""
-    return if_match is None or if_match.strip() == "*" or etag(version) in map(str.strip, if_match.split(","))
+    if if_match is None or if_match.strip() == "*":
+        return True
+    named = re.findall(r'(?<![\w/])"v(\d+)(?:r\d+)?"', if_match)
+    return str(version) in named
