@@ -14,7 +14,7 @@ from commonry.gateway import limits
 from commonry.gateway.admission import Admission
 from commonry.gateway.heads import Head
 from commonry.kit.asgi import App, Message, RawHeaders, Receive, Scope, Send, guarded
-from commonry.kit.http import lines
+from commonry.kit.http.messages import lines
 from commonry.kit.problems import MethodNotAllowed
 from commonry.kit.telemetry import access, new_request_id, new_trace_id, outgoing_ids, requests_running, set_ids, timer
 

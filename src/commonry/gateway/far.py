@@ -13,7 +13,8 @@ from commonry.gateway.edge import CANCELS
 from commonry.gateway.heads import HOP_BY_HOP, Head, and_named
 from commonry.kit import deadlines
 from commonry.kit.asgi import Message, RawHeaders, Receive, Scope, Send
-from commonry.kit.http import Answered, Fault, Request, lines
+from commonry.kit.http.connection import Answered
+from commonry.kit.http.messages import Fault, Request, lines
 from commonry.kit.peers import Far
 from commonry.kit.problems import Problem, Unavailable
 
@@ -138,12 +139,14 @@ async def _passed_back(answered: Answered, send: Send) -> None:
     if answered.whole is not None:
         await send({"type": "http.response.body", "body": answered.whole})
         return
+    is_over = False
     try:
         async for piece in answered.pieces():
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-    except BaseException:
-        answered.abandon()
-        raise
+        is_over = True
+    finally:
+        if not is_over:
+            answered.abandon()
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -10,9 +10,9 @@ from functools import cached_property
 
 import httptools
 
-from commonry.gateway.caching import rules
+from commonry.gateway.asked import asked
 from commonry.kit.asgi import RawHeaders
-from commonry.kit.http import lines
+from commonry.kit.http.messages import lines
 
 MOST, LONGEST = 4096, 2048
 MOST_FIELDS = 100
@@ -38,7 +38,7 @@ class Head:
 
     def __init__(self, headers: RawHeaders) -> None:
         said = dict(headers)
-        self.headers, self.asked = headers, rules.asked(headers)
+        self.headers, self.asked = headers, asked(headers)
         self.passed = [h for h in headers if not (h[0].startswith(ONLY_INSIDE) or h[0] in REPLACED)]
         self.has_body = b"content-length" in said or b"transfer-encoding" in said
         self.is_keyed = b"idempotency-key" in said

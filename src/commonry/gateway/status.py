@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from commonry.kit.asgi import Reply, Scope, json_reply
-from commonry.kit.http import Fault, Request
+from commonry.kit.http.messages import Fault, Request
 from commonry.kit.peers import Far, Near
 from commonry.kit.problems import Unavailable
 from commonry.kit.replicas import Replica

@@ -14,7 +14,7 @@ import msgspec
 
 from commonry.kit import deadlines
 from commonry.kit.auth import SERVICE_HEADER
-from commonry.kit.http import Fault, Request, lines
+from commonry.kit.http.messages import Fault, Request, lines
 from commonry.kit.problems import Unavailable, from_answer
 from commonry.kit.replicas import Replicas
 from commonry.kit.telemetry import outgoing_ids

@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 import structlog
 
 from commonry.kit.breaker import USUAL, Breaker, Rules, State
-from commonry.kit.http import Answered, Fault, Origin, Pool, Request
+from commonry.kit.http.connection import Answered
+from commonry.kit.http.messages import Fault, Origin, Request
+from commonry.kit.http.pool import Pool
 from commonry.kit.telemetry import breaker_open, upstream_tries
 
 BROKEN = frozenset({500, 502, 504})
@@ -97,7 +99,7 @@ class Replicas:
         except Fault:
             self.breaker.failed()
             raise
-        except BaseException:
+        except BaseException:  # why: whatever called it off, it says nothing about the service; and it is raised again
             self.breaker.gave_up()
             raise
         if answered.status in BROKEN:
@@ -139,7 +141,7 @@ class Replicas:
             else:
                 replica.breaker.failed()
             raise
-        except BaseException:
+        except BaseException:  # why: as above
             replica.breaker.gave_up()
             raise
         finally:
@@ -232,7 +234,7 @@ class Replicas:
             replica.breaker.trip()
             replica.pool.break_off("is silent", only_repeatable=True)
             return
-        except BaseException:
+        except BaseException:  # why: as above
             replica.breaker.gave_up()
             raise
         if answered.status in BROKEN:

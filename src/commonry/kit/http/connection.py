@@ -1,26 +1,19 @@
-"""An HTTP/1.1 client for our own services: kept connections, bodies streamed both ways, and little else.
+"""One connection to a server, and what is under way on it: an exchange at a time.
 
-No redirects, cookies, proxies or decompression: what comes is what was sent. A short answer is handed
-over when it is complete (`Answered.whole`); a longer one is read piece by piece, and not faster than it is taken.
-Whatever goes wrong is a `Fault`, which says whether the request may have been seen by the other side.
+An answer that says it is short is handed over when it is complete; a longer one is read piece by piece, and not faster
+than it is taken. Once more came than was asked for, or less than was said, the connection is not used again.
 """
 
 import asyncio
-import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple, cast
-from urllib.parse import urlsplit
+from typing import Protocol, cast
 
 import httptools
 
-RawHeaders = list[tuple[bytes, bytes]]
-CONNECT_SECONDS = 1.0
-IDLE_SECONDS = 20.0
-"""Shorter than any server of ours keeps a connection, so that none is used that is just being closed."""
-SWEEP_SECONDS = 0.1
-"""How exactly time-outs are kept: one look at all exchanges instead of a timer for each."""
+from commonry.kit.http.messages import Fault, Origin, RawHeaders, Request
+
 TAKEN_WHOLE = 64 * 1024
 """A body that says it is no longer than this is waited for."""
 HIGH_WATER = 256 * 1024
@@ -29,51 +22,15 @@ LONGEST_UPLOAD = 300.0
 """Seconds a request's body may take, however steadily it comes."""
 
 
-class Fault(Exception):
-    """No answer. `sent`: the request, or a part of it, may have arrived. `stale`: a kept connection just turned out
-    to be closed.
-    """
+class Home(Protocol):
+    """Where connections belong: told what becomes of them."""
 
-    def __init__(self, why: str, *, sent: bool = True, stale: bool = False) -> None:
-        super().__init__(why)
-        self.sent, self.stale = sent, stale
+    origin: Origin
+    busy: "set[Connection]"
+    heard_at: float
 
-
-class Origin(NamedTuple):
-    """Where a server is. `prefix` goes before every target."""
-
-    host: str
-    port: int
-    tls: bool
-    prefix: bytes
-
-    @classmethod
-    def of(cls, url: str) -> "Origin":
-        """From `http[s]://host[:port][/prefix]`."""
-        parts = urlsplit(url)
-        tls = parts.scheme == "https"
-        return cls(parts.hostname or "", parts.port or (443 if tls else 80), tls, parts.path.rstrip("/").encode())
-
-    @property
-    def authority(self) -> bytes:
-        """As the Host header has it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}".encode()
-
-
-class Request(NamedTuple):
-    """What to send. `fields` are complete header lines without Host and without the body's length."""
-
-    method: bytes
-    target: bytes
-    fields: bytes
-    body: "bytes | AsyncIterator[bytes]" = b""
-    length: int | None = None
-    """Of a body that is an iterator; None: in chunks."""
-    repeatable: bool = False
-    """Whether sending it twice does no harm."""
-    patience: float = 30.0
-    """Seconds between two pieces of either body."""
+    def take_back(self, connection: "Connection") -> None: ...
+    def gone(self, connection: "Connection") -> None: ...
 
 
 class Answered:
@@ -105,7 +62,7 @@ class Answered:
 class Connection(asyncio.Protocol):
     """One connection, one exchange at a time."""
 
-    def __init__(self, pool: "Pool") -> None:
+    def __init__(self, pool: Home) -> None:
         self._pool = pool
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._loop: asyncio.AbstractEventLoop = cast(asyncio.AbstractEventLoop, None)
@@ -239,7 +196,7 @@ class Connection(asyncio.Protocol):
             if not waiter.done():
                 sender.result()
             return await waiter
-        except BaseException:
+        except BaseException:  # why: also when called off, half a request must not stay on the wire; it is raised again
             self.break_off("the request was not sent whole")
             if waiter.done() and not waiter.cancelled():
                 waiter.exception()
@@ -320,95 +277,3 @@ class Connection(asyncio.Protocol):
         if self._more is not None and not self._more.done():
             self._more.set_result(None)
         self.resume_writing()
-
-
-class Pool:
-    """The connections to one server."""
-
-    def __init__(self, origin: Origin) -> None:
-        self.origin = origin
-        self.idle: list[Connection] = []
-        self.busy: set[Connection] = set()
-        self.heard_at = 0.0
-        """When anything last came from there (`time.monotonic`)."""
-        self._tls = ssl.create_default_context() if origin.tls else None
-        self._sweeper: asyncio.TimerHandle | None = None
-        self._closed = False
-
-    async def ask(self, request: Request, deadline: float, *, fresh: bool = False) -> Answered:
-        """One exchange, on a kept connection unless `fresh`. Raises `Fault`."""
-        connection = None if fresh else self._kept()
-        if connection is None:
-            connection = await self._connected()
-        self._watch()
-        try:
-            return await connection.ask(request, deadline)
-        except asyncio.CancelledError:
-            connection.break_off("was called off")
-            raise
-
-    def _kept(self) -> Connection | None:
-        now = time.monotonic()
-        while self.idle:
-            connection = self.idle.pop()
-            if now - connection.idle_since < IDLE_SECONDS:
-                connection.reused = True
-                return connection
-            connection.break_off("was idle")
-        return None
-
-    async def _connected(self) -> Connection:
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self), self.origin.host, self.origin.port, ssl=self._tls
-                )
-        except (OSError, TimeoutError) as e:
-            raise Fault(f"{self.origin.authority.decode()} takes no connection: {e}", sent=False) from e
-        return connection
-
-    def take_back(self, connection: Connection) -> None:
-        """The exchange is over; the connection may serve another."""
-        connection.idle_since = time.monotonic()
-        self.idle.append(connection)
-
-    def gone(self, connection: Connection) -> None:
-        """The connection is closed."""
-        if connection in self.idle:
-            self.idle.remove(connection)
-
-    def break_off(self, why: str, *, only_repeatable: bool = False) -> None:
-        """End the exchanges that have no answer yet, all or those that may be made again elsewhere."""
-        for connection in list(self.busy):
-            if connection.is_unanswered and (connection.repeatable or not only_repeatable):
-                connection.break_off(why)
-
-    def _watch(self) -> None:
-        if self._sweeper is None and not self._closed:
-            self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
-
-    def _sweep(self) -> None:
-        self._sweeper = None
-        now = time.monotonic()
-        for connection in [c for c in self.busy if c.deadline < now]:
-            connection.break_off("did not answer in time")
-        if self.busy:
-            self._watch()
-
-    def retire(self) -> None:
-        """No more requests come: close what is idle; what is under way may end."""
-        for connection in list(self.idle):
-            connection.break_off("is not needed any more")
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._closed = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-        for connection in [*self.idle, *self.busy]:
-            connection.break_off("is closed")
-
-
-def lines(headers: Any) -> bytes:
-    """Header lines of (name, value) pairs in bytes."""
-    return b"".join([b"%b: %b\r\n" % pair for pair in headers])
