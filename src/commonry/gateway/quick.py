@@ -1,7 +1,7 @@
 """A read without a body, under way in the fast lane: the application is called with as little ado as it allows."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import cast
 from urllib.parse import unquote
 
@@ -43,7 +43,8 @@ class Quick:
         self._start: Message | None = None
         self._is_chunked = self._has_begun = self._was_asked = False
         self._left = 0
-        self._task = connection.loop.create_task(app(scope, self._receive, self._send))
+        work = cast("Coroutine[Any, Any, None]", app(scope, self._receive, self._send))
+        self._task: asyncio.Task[None] = connection.loop.create_task(work)
         self._task.add_done_callback(self._done)
         connection.server_state.tasks.add(self._task)
 

@@ -45,11 +45,8 @@ class Question:
         flight = self._layers.begin(self._target)
         entry: Entry | None = None
         try:
-            entry = (
-                None
-                if self._outer["head"].asked.insists
-                else await self._layers.from_others(self._target, self._headers)
-            )
+            if not self._outer["head"].asked.insists:
+                entry = await self._layers.from_others(self._target, self._headers)
             if entry is not None:
                 await reply(self._outer, self._send, entry, b"hit; detail=shared", "shared")
             else:
