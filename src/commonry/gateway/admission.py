@@ -103,17 +103,15 @@ class Admission:
         self._cache, self._classes, self._buckets = cache, classes(settings), Buckets()
         self._trusted = [ip_network(n.strip(), strict=False) for n in settings.trusted_proxies.split(",") if n.strip()]
 
-    def client(self, scope: Scope) -> str:
+    def client(self, peer: str, headers: RawHeaders) -> str:
         """The client's address: who is connected, or whom a trusted proxy says it speaks for."""
-        peer = scope["client"][0] if scope.get("client") else ""
-        if self._trusted and self._is_trusted(peer):
-            said = [v for n, v in scope["headers"] if n == b"x-forwarded-for"]
-            hops = [hop.strip() for hop in b",".join(said).decode("latin-1").split(",") if hop.strip()]
-            peer = next((hop for hop in reversed(hops) if not self._is_trusted(hop)), hops[0] if hops else peer)
-        scope["client_address"] = peer
-        return peer
+        if not self._trusted or not self._is_trusted(peer):
+            return peer
+        said = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
+        hops = [hop.strip() for hop in said.split(",") if hop.strip()]
+        return next((hop for hop in reversed(hops) if not self._is_trusted(hop)), hops[0] if hops else peer)
 
-    def admit(self, scope: Scope) -> Awaitable[None] | None:
+    def admit(self, scope: Scope, client: str) -> Awaitable[None] | None:
         """Raises `Overloaded`, `TooManyRequests`; what must ask the other gateways first is returned, to be awaited.
 
         Leaves what is left of a limit in the scope, for the answer.
@@ -123,7 +121,7 @@ class Admission:
             raise Overloaded
         kind = kind_of(scope["method"], scope["path"])
         limit, spares_local, is_shared = self._classes[kind]
-        client = subject(scope["client_address"])
+        client = subject(client)
         if limit is None or (spares_local and is_local(client)) or scope["path"] in ALWAYS:
             return None
         if is_shared:

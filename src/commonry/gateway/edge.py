@@ -55,9 +55,10 @@ class Edge:
         rid, trace = head.request_id or new_request_id(), head.trace_id or new_trace_id()
         set_ids(rid, trace)
         own = [(name.encode(), value.encode()) for name, value in outgoing_ids().items()]
-        if client := self.admission.client(scope):
-            own.append((b"commonry-client", client.encode()))
-        scope |= {"head": head, "own": own, "headers": head.passed + own}
+        client = self.admission.client(scope["client"][0] if scope.get("client") else "", head.headers)
+        if client:
+            own.append((b"commonry-client", client.encode("latin-1", "replace")))
+        scope |= {"head": head, "own": own, "headers": head.passed + own, "client_address": client}
         out = _Out(send, rid.encode(), head.asked.is_personal, scope)
         self.under_way += 1
         try:
@@ -69,7 +70,7 @@ class Edge:
             access.request(scope["method"], route, out.status, seconds, rid, trace)
 
     async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if asking := self.admission.admit(scope):
+        if asking := self.admission.admit(scope, scope["client_address"]):
             await asking
         if scope["head"].has_body:
             await self._limited(scope, receive, send)
@@ -96,20 +97,26 @@ class _Out:
 
     async def _headed(self, message: Message) -> Message:
         scope, given = self._scope, message["headers"]
-        extra = [(b"x-request-id", self._rid), NO_STORE if self._personal else NO_CACHE]
-        if how := scope.get("how"):
-            extra.append((b"cache-status", b"commonry; %b" % how))
-        extra += scope.get("limits", ())
+        more = list(scope.get("limits", ()))
         if self.status == MethodNotAllowed.status and "methods" in scope:
             allow = ", ".join(await scope["methods"](scope["path"])) or "GET"
-            extra.append((b"allow", allow.encode()))
-        if scope["scheme"] == "https":
-            extra.append(HTTPS_ONLY)
-        if not OURS.isdisjoint([name for name, _ in given]):
-            return message | {"headers": _merged(given, [*extra, *SECURITY])}
+            more.append((b"allow", allow.encode()))
+        fields, tail = outgoing(given + more, self._rid, self._personal, scope.get("how", b""), scope["scheme"])
         if CANCELS in scope:
-            return message | {"headers": given + extra, "tail": SECURITY_LINES}
-        return message | {"headers": given + extra + SECURITY}
+            return message | {"headers": fields, "tail": tail}
+        return message | {"headers": fields + SECURITY if tail else fields}
+
+
+def outgoing(given: RawHeaders, rid: bytes, personal: bool, how: bytes, scheme: str | None) -> tuple[RawHeaders, bytes]:
+    """An answer's fields with those that the edge puts on, and the lines to write after them, which never change."""
+    extra = [(b"x-request-id", rid), NO_STORE if personal else NO_CACHE]
+    if how:
+        extra.append((b"cache-status", b"commonry; %b" % how))
+    if scheme == "https":
+        extra.append(HTTPS_ONLY)
+    if OURS.isdisjoint([name for name, _ in given]):
+        return given + extra, SECURITY_LINES
+    return _merged(given, [*extra, *SECURITY]), b""
 
 
 def _merged(given: RawHeaders, extra: RawHeaders) -> RawHeaders:

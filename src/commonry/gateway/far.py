@@ -13,12 +13,17 @@ from commonry.gateway.edge import CANCELS
 from commonry.gateway.heads import HOP_BY_HOP, Head, and_named
 from commonry.kit import deadlines
 from commonry.kit.asgi import Message, RawHeaders, Receive, Scope, Send
-from commonry.kit.http.connection import Answered
+from commonry.kit.http.connection import Answered, Teller
 from commonry.kit.http.messages import Fault, Request, lines
 from commonry.kit.peers import Far
 from commonry.kit.problems import Problem, Unavailable
+from commonry.kit.replicas import Begun
 
 NOT_PASSED_BACK = HOP_BY_HOP | {b"date", b"server"}
+
+
+BEGUN = "begun"
+"""In a scope: what a service has answered to it already, or the fault."""
 
 
 class FarService:
@@ -44,9 +49,18 @@ class FarService:
             await _ended(upstream)
             await _ended(leaving)
 
+    def begin(self, target: bytes, fields: bytes, tell: Teller) -> Begun | None:
+        """Send a read without waiting for its answer, if all is well; see `Replicas.begin`."""
+        request = Request(b"GET", target, b"%b%b" % (fields, self._deadline_line), b"", None, True, self._seconds)
+        return self.replicas.begin(request, time.monotonic() + self._seconds, tell)
+
     async def _exchange(self, scope: Scope, body: "_Sent", send: Send) -> None:
         try:
-            answered = await self.replicas.ask(self._request(scope, body), time.monotonic() + self._seconds)
+            answered = scope.pop(BEGUN, None)  # somebody began this request, and leaves the rest to us
+            if answered is None:
+                answered = await self.replicas.ask(self._request(scope, body), time.monotonic() + self._seconds)
+            elif isinstance(answered, Fault):
+                raise answered
         except Fault as e:
             if body.trouble:
                 raise body.trouble from e

@@ -11,6 +11,7 @@ without the machinery that bodies need. Everything else goes the usual way, to t
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 from typing import Any, cast
 
 import httptools
@@ -21,11 +22,14 @@ from commonry.gateway.caching.entries import Entry
 from commonry.gateway.caching.question import cache_outcome
 from commonry.gateway.caching.serving import ResponseCache
 from commonry.gateway.edge import SECURITY, SECURITY_LINES, Edge
+from commonry.gateway.far import FarService
 from commonry.gateway.heads import MOST_FIELDS, Head, head_of, is_strange
 from commonry.gateway.quick import Quick
+from commonry.gateway.relay import Relay
 from commonry.gateway.routes import route_for
 from commonry.kit.asgi import problem_reply, start_of
-from commonry.kit.http.messages import lines
+from commonry.kit.http.connection import Answered
+from commonry.kit.http.messages import Fault, lines
 from commonry.kit.problems import BadRequest, HeadersTooLarge, Problem, TooSlow
 from commonry.kit.telemetry import access, new_request_id, new_trace_id, timer
 
@@ -42,6 +46,7 @@ class Lane(HttpToolsProtocol):
 
     edge: Edge
     cache: ResponseCache
+    far: Mapping[str, FarService]
     settings: Settings
     open: set["Lane"]
     """Every connection there is."""
@@ -52,7 +57,7 @@ class Lane(HttpToolsProtocol):
         self._head_size, self._head_began = 0, 0.0
         self._active = self.loop.time()
         self._stalled_at: float | None = None
-        self._quick: Quick | None = None
+        self._quick: Quick | Relay | None = None
         self._held = b""
         self._refusal: Problem | None = None
 
@@ -90,14 +95,39 @@ class Lane(HttpToolsProtocol):
         if not _PLAIN.fullmatch(target):
             return False
         self._unset_keepalive_if_required()
-        self._quick = Quick(self, self.edge, self.quick_done, head, target)
+        self._quick = self._relayed(head, target) or self._usual(head, target, None)
         return True
+
+    def _usual(self, head: Head, target: bytes, begun: Answered | Fault | None) -> Quick:
+        return Quick(self, self.edge, self.quick_done, head, target, begun)
+
+    def _relayed(self, head: Head, target: bytes) -> Relay | None:
+        """The request on its way to a far service, if it is not for keeping and nothing speaks against it."""
+        personal = head.asked.is_personal
+        if not personal and not self.cache.passes(target):
+            return None
+        route = route_for(target.partition(b"?")[0].decode())
+        service = self.far.get(route.service) if route else None
+        if service is None or route is None or head.asked.only_cached or (personal and self.cache.is_for_all(target)):
+            return None
+        client = self._peer(head)
+        if not self.edge.admission.admits_read(client):
+            return None
+
+        def otherwise(begun: Answered | Fault | None) -> None:
+            self._quick = self._usual(head, target, begun)
+
+        relay = Relay(self, self.edge, head, route.prefix)
+        return relay if relay.begin(service, target, client, self.quick_done, otherwise) else None
+
+    def _peer(self, head: Head) -> str:
+        return self.edge.admission.client(self.client[0] if self.client else "", head.headers)
 
     def _hit(self, entry: Entry, head: Head, target: bytes) -> bool:
         """Answer with what is kept, if it is fresh and for everyone."""
         began = time.perf_counter()
         usable = entry.status == 200 and entry.is_plain and self.cache.entries.is_fresh(entry)
-        if not usable or not self.edge.admission.admits_read(self.client[0] if self.client else ""):
+        if not usable or not self.edge.admission.admits_read(self._peer(head)):
             return False
         rid = head.request_id or new_request_id()
         ready = self._ready(entry, target)
@@ -180,7 +210,7 @@ class Lane(HttpToolsProtocol):
         elif self._in_head:
             if now - self._head_began > self.settings.header_seconds:
                 self.refuse(TooSlow())
-        elif self._quick is not None:
+        elif isinstance(self._quick, Quick):
             if now - self._active > self.settings.answer_seconds:
                 self._quick.hurry()
         elif self._is_idle() and now - self._active > KEPT_ALIVE:
@@ -236,9 +266,10 @@ _PLAIN = re.compile(rb"/(?!/)[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*")
 """A path and a query of ordinary characters, so that there is nothing to parse."""
 
 
-def protocol(edge: Edge, cache: ResponseCache, settings: Settings) -> type[Lane]:
-    """The protocol of a server for this application."""
-    return type("GatewayLane", (Lane,), {"edge": edge, "cache": cache, "settings": settings, "open": set[Lane]()})
+def protocol(edge: Edge, cache: ResponseCache, far: Mapping[str, FarService], settings: Settings) -> type[Lane]:
+    """The protocol of a server for this application. `far` are the services in other processes."""
+    told = {"edge": edge, "cache": cache, "far": far, "settings": settings, "open": set[Lane]()}
+    return type("GatewayLane", (Lane,), told)
 
 
 async def look_after(kind: type[Lane]) -> None:

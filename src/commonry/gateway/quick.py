@@ -2,27 +2,35 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import cast
+from typing import Any, cast
 from urllib.parse import unquote
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from commonry.gateway.edge import CANCELS, SECURITY
+from commonry.gateway.far import BEGUN
 from commonry.gateway.heads import Head
 from commonry.kit.asgi import App, Message
-from commonry.kit.http.messages import lines
+from commonry.kit.http.connection import Answered
+from commonry.kit.http.messages import Fault, lines
 
 
 class Quick:
     """A read without a body, under way: the application is called with as little ado as it allows."""
 
     def __init__(
-        self, connection: HttpToolsProtocol, app: App, over: Callable[[], None], head: Head, target: bytes
+        self,
+        connection: HttpToolsProtocol,
+        app: App,
+        over: Callable[[], None],
+        head: Head,
+        target: bytes,
+        begun: Answered | Fault | None,
     ) -> None:
         self._connection, self._over = connection, over
         path, _, query = target.partition(b"?")
         text = path.decode("ascii")
-        scope = {
+        scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
@@ -39,6 +47,9 @@ class Quick:
             "state": {},
             CANCELS: self,
         }
+        if begun is not None:
+            scope[BEGUN] = begun
+        self._scope = scope
         self.is_late = False
         self._start: Message | None = None
         self._is_chunked = self._has_begun = self._was_asked = False
@@ -61,6 +72,8 @@ class Quick:
     def _done(self, task: asyncio.Task[None]) -> None:
         """Answered, called off, or failed: then the edge has logged why, and all that is left is to cut it off."""
         self._connection.server_state.tasks.discard(task)
+        if isinstance(begun := self._scope.pop(BEGUN, None), Answered):
+            begun.abandon()
         if task.cancelled() or task.exception() is not None or self._start is None or self._left:
             self._connection.transport.abort()
         self._over()
@@ -96,7 +109,7 @@ class Quick:
         last = b"" if bare else b"content-length: %d\r\n" % length if length is not None else b""
         last += b"transfer-encoding: chunked\r\n" if self._is_chunked else b""
         block = lines(fields) + start.get("tail", b"")
-        count = len(fields) + (len(SECURITY) if "tail" in start else 0)
+        count = len(fields) + (len(SECURITY) if start.get("tail") else 0)
         if block.count(b"\n") != count or block.count(b"\r") != count:
             raise ValueError("a header field has a line break in it")
         date = lines(self._connection.server_state.default_headers)

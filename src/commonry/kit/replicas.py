@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from commonry.kit.breaker import USUAL, Breaker, Rules, State
-from commonry.kit.http.connection import Answered
+from commonry.kit.http.connection import Answered, Connection, Teller
 from commonry.kit.http.messages import Fault, Origin, Request
 from commonry.kit.http.pool import Pool
 from commonry.kit.telemetry import breaker_open, upstream_tries
@@ -108,6 +108,22 @@ class Replicas:
             self.breaker.succeeded(time.monotonic() - began)
         return answered
 
+    def begin(self, request: Request, deadline: float, tell: Teller) -> "Begun | None":
+        """Ask without waiting, if nothing speaks against it: all is well, and a connection is there. Else None."""
+        if not self.breaker.is_closed or self.hedge_after:
+            return None
+        replica = self._pick(request, ())
+        if replica is None or not replica.breaker.is_closed:
+            return None
+        begun = Begun(self, replica, tell)
+        replica.under_way += 1
+        begun.connection = replica.pool.begin(request, deadline, begun.over)
+        if begun.connection is None:
+            replica.under_way -= 1
+            return None
+        self._budget = min(self._budget + EARNED, SAVED)
+        return begun
+
     async def _tried(self, request: Request, deadline: float, tried: list[Replica]) -> Answered:
         """Try one replica after the other as long as that does no harm."""
         self._budget = min(self._budget + EARNED, SAVED)
@@ -124,7 +140,7 @@ class Replicas:
                 return await self._once(replica, request, deadline, fresh=fresh)
             except Fault as e:
                 fault = e
-                if e.sent and not (request.repeatable and time.monotonic() < deadline and self._may_repeat()):
+                if e.sent and not (request.repeatable and time.monotonic() < deadline and self.may_repeat()):
                     raise
                 upstream_tries.labels(self.name, "repeated" if e.sent else "passed on").inc()
 
@@ -158,7 +174,7 @@ class Replicas:
         asked = {first}
         try:
             done, _ = await asyncio.wait(asked, timeout=self.hedge_after)
-            if not done and self._may_repeat():
+            if not done and self.may_repeat():
                 upstream_tries.labels(self.name, "hedged").inc()
                 asked.add(asyncio.ensure_future(self._tried(request, deadline, list(tried))))
             while True:
@@ -184,7 +200,8 @@ class Replicas:
                 best = replica
         return best
 
-    def _may_repeat(self) -> bool:
+    def may_repeat(self) -> bool:
+        """Whether one more repetition is in the budget; it is taken out."""
         if self._budget < 1:
             return False
         self._budget -= 1
@@ -261,6 +278,47 @@ class Replicas:
         """Close all connections."""
         for replica in self.all:
             replica.pool.close()
+
+
+class Begun:
+    """A request under way without anybody who waits: when it is over, the breakers hear of it, and whoever began it."""
+
+    __slots__ = ("_began", "_replica", "_replicas", "_tell", "connection")
+
+    def __init__(self, replicas: Replicas, replica: Replica, tell: Teller) -> None:
+        self._replicas, self._replica, self._tell = replicas, replica, tell
+        self._began = time.monotonic()
+        self.connection: Connection | None = None
+
+    def over(self, outcome: Answered | Fault) -> None:
+        """There is an answer, or there will be none."""
+        replica = self._replica
+        replica.under_way -= 1
+        if isinstance(outcome, Fault):
+            if not outcome.stale:
+                replica.breaker.failed()
+        elif outcome.status in BROKEN:
+            replica.breaker.failed(hard=False)
+            self._replicas.breaker.failed(hard=False)
+        else:
+            seconds = time.monotonic() - self._began
+            replica.went_well(seconds)
+            self._replicas.breaker.succeeded(seconds)
+        self._tell(outcome)
+
+    def may_repeat(self) -> bool:
+        """Whether it may be sent again, after a fault."""
+        return self._replicas.may_repeat()
+
+    def call_off(self) -> None:
+        """Nobody wants the answer any more."""
+        self._tell = _nobody
+        if self.connection is not None and self.connection.is_unanswered:
+            self.connection.break_off("was called off", stale=True)
+
+
+def _nobody(_: Answered | Fault) -> None:
+    pass
 
 
 _ALIVE = Request(b"GET", b"/healthz", b"", repeatable=True)

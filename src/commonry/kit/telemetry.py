@@ -174,12 +174,16 @@ def new_trace_id() -> str:
     return f"{random.getrandbits(128):032x}"
 
 
+def new_span_id() -> str:
+    """64 random bits in hex."""
+    return f"{random.getrandbits(64):016x}"
+
+
 def outgoing_ids() -> dict[str, str]:
     """Headers that carry the present ids to another service."""
     if not request_id.get():
         return {}
-    span = f"{random.getrandbits(64):016x}"
-    return {REQUEST_ID: request_id.get(), "traceparent": f"00-{trace_id.get()}-{span}-01"}
+    return {REQUEST_ID: request_id.get(), "traceparent": f"00-{trace_id.get()}-{new_span_id()}-01"}
 
 
 @cache  # few: services, methods, route templates and status classes

@@ -33,7 +33,7 @@ class ResponseCache:
                 self.entries.drop(target)  # RFC 9111, 4.4: it may have changed what it addresses
             return
         asked = scope["head"].asked
-        if asked.is_partial or asked.must_not_keep or (asked.is_personal and not self._is_for_all(target)):
+        if asked.is_partial or asked.must_not_keep or (asked.is_personal and not self.is_for_all(target)):
             cache_outcome("bypass")
             await self._through(scope, receive, send, upstream, b"fwd=bypass")
             return
@@ -65,7 +65,7 @@ class ResponseCache:
         entry = self.entries.get(target)
         return entry if entry is not None and entry.suits(headers) else None
 
-    def _is_for_all(self, target: bytes) -> bool:
+    def is_for_all(self, target: bytes) -> bool:
         """Whether what is kept for this address is the same for everyone, signed in or not."""
         entry = self.entries.get(target)
         return entry is not None and entry.life.is_public and b"authorization" not in entry.vary
@@ -85,6 +85,10 @@ class ResponseCache:
     async def _through(scope: Scope, receive: Receive, send: Send, upstream: Upstream, how: bytes) -> None:
         scope["how"] = how
         await upstream(scope, receive, send)
+
+    def passes(self, target: bytes) -> bool:
+        """Whether there was nothing to keep at this address a moment ago."""
+        return self._layers.passes(target)
 
     def told(self) -> dict[str, Any]:
         """For the status page."""

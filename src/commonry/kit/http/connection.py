@@ -7,7 +7,8 @@ than it is taken. Once more came than was asked for, or less than was said, the 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Protocol, cast
 
 import httptools
@@ -59,6 +60,18 @@ class Answered:
             self._connection.break_off("abandoned")
 
 
+Teller = Callable[[Answered | Fault], None]
+
+
+def _settle(waiter: asyncio.Future[Answered], outcome: Answered | Fault) -> None:
+    if waiter.done():
+        return
+    if isinstance(outcome, Fault):
+        waiter.set_exception(outcome)
+    else:
+        waiter.set_result(outcome)
+
+
 class Connection(asyncio.Protocol):
     """One connection, one exchange at a time."""
 
@@ -67,7 +80,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._loop: asyncio.AbstractEventLoop = cast(asyncio.AbstractEventLoop, None)
         self._parser = httptools.HttpResponseParser(self)
-        self._waiter: asyncio.Future[Answered] | None = None
+        self._tell: Teller | None = None
         self._more: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._headers: RawHeaders = []
@@ -98,7 +111,7 @@ class Connection(asyncio.Protocol):
             if not self._done:
                 self.break_off(f"speaks no HTTP: {e}")
                 return
-        if self._head_done and self._waiter is not None:
+        if self._head_done and self._tell is not None:
             if self._done or not self._comes_whole:
                 self._answer()
         elif self._more is not None and not self._more.done():
@@ -109,7 +122,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.busy and self._head_done and self._until_close and exc is None:
             self.on_message_complete()
-            if self._waiter is not None:
+            if self._tell is not None:
                 self._answer()
         self.break_off(f"closed the connection{f': {exc}' if exc else ''}", stale=self.reused and not self._size)
         self._pool.gone(self)
@@ -142,7 +155,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         self._pieces.append(data)
         self._waiting += len(data)
-        if self._waiting > HIGH_WATER and self._waiter is None and not self._is_paused:
+        if self._waiting > HIGH_WATER and self._tell is None and not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()
 
@@ -157,23 +170,30 @@ class Connection(asyncio.Protocol):
     @property
     def is_unanswered(self) -> bool:
         """Whether somebody waits for the head of an answer."""
-        return self._waiter is not None
+        return self._tell is not None
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._transport.is_closing()
 
     async def ask(self, request: Request, deadline: float) -> Answered:
         """Send and wait for the answer's head until `deadline` (of `time.monotonic`). Raises `Fault`."""
+        waiter: asyncio.Future[Answered] = self._loop.create_future()
+        self.begin(request, deadline, partial(_settle, waiter))
+        return await waiter if isinstance(request.body, bytes) else await self._upload(request, request.body, waiter)
+
+    def begin(self, request: Request, deadline: float, tell: Teller) -> None:
+        """Send, and `tell` once: the answer, when its head is there, or the fault. A streamed body is not sent yet."""
         self.busy, self.deadline, self.repeatable = True, deadline, request.repeatable
-        self._patience = request.patience
-        self._headers, self._size = [], 0
+        self._patience, self._tell = request.patience, tell
+        self._headers, self._size, self._waiting = [], 0, 0
         self._pieces.clear()
-        self._waiting = 0
         self._head_done = self._done = self._until_close = self._comes_whole = False
-        self._waiter = self._loop.create_future()
         self._pool.busy.add(self)
         body = request.body
         if isinstance(body, bytes):
             self._transport.write(self._start(request, len(body) if body or request.length == 0 else None) + body)
-            return await self._waiter
-        return await self._upload(request, body)
 
     def _start(self, request: Request, length: int | None) -> bytes:
         origin = self._pool.origin
@@ -187,8 +207,9 @@ class Connection(asyncio.Protocol):
             said,
         )
 
-    async def _upload(self, request: Request, pieces: AsyncIterator[bytes]) -> Answered:
-        waiter = cast("asyncio.Future[Answered]", self._waiter)
+    async def _upload(
+        self, request: Request, pieces: AsyncIterator[bytes], waiter: asyncio.Future[Answered]
+    ) -> Answered:
         sender = asyncio.ensure_future(self._send(request, pieces))
         self._sending = True
         try:
@@ -202,8 +223,8 @@ class Connection(asyncio.Protocol):
                 waiter.exception()
             raise
         finally:
-            if not sender.done():
-                sender.cancel()  # it has answered without reading the rest, which is its right
+            if not sender.cancel() and not sender.cancelled():  # answered before all was read, which is its right
+                sender.exception()
 
     async def _send(self, request: Request, pieces: AsyncIterator[bytes]) -> None:
         chunked, last = request.length is None, time.monotonic() + LONGEST_UPLOAD
@@ -240,7 +261,7 @@ class Connection(asyncio.Protocol):
             self.deadline = float("inf")
 
     def _answer(self) -> None:
-        waiter, self._waiter = self._waiter, None
+        tell, self._tell = self._tell, None
         whole = None
         if self._done:
             whole = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
@@ -249,8 +270,8 @@ class Connection(asyncio.Protocol):
         status, headers = self._parser.get_status_code(), self._headers
         if whole is not None:
             self._leave()
-        if waiter is not None and not waiter.done():
-            waiter.set_result(Answered(status, headers, whole, self))
+        if tell is not None:
+            tell(Answered(status, headers, whole, self))
 
     def _leave(self) -> None:
         """The exchange is over. Serve another, if nothing speaks against it."""
@@ -271,9 +292,9 @@ class Connection(asyncio.Protocol):
             return
         self.busy = False
         self.trouble = Fault(f"{self._pool.origin.authority.decode()} {why}", stale=stale)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(self.trouble)
-            self._waiter = None
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell(self.trouble)
         if self._more is not None and not self._more.done():
             self._more.set_result(None)
         self.resume_writing()

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 
-from commonry.kit.http.connection import Answered, Connection
+from commonry.kit.http.connection import Answered, Connection, Teller
 from commonry.kit.http.messages import Fault, Origin, Request
 
 CONNECT_SECONDS = 1.0
@@ -39,11 +39,19 @@ class Pool:
             connection.break_off("was called off")
             raise
 
+    def begin(self, request: Request, deadline: float, tell: Teller) -> Connection | None:
+        """The same without waiting: `tell` is called with what comes of it. None: there is no kept connection."""
+        connection = self._kept()
+        if connection is not None:
+            self._watch()
+            connection.begin(request, deadline, tell)
+        return connection
+
     def _kept(self) -> Connection | None:
         now = time.monotonic()
         while self.idle:
             connection = self.idle.pop()
-            if now - connection.idle_since < IDLE_SECONDS:
+            if now - connection.idle_since < IDLE_SECONDS and not connection.is_closing:
                 connection.reused = True
                 return connection
             connection.break_off("was idle")

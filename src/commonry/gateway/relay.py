@@ -1,0 +1,78 @@
+"""The shortest way through the gateway: a plain read that is not for keeping goes to a far service and back.
+
+No coroutine waits for it. The request is written to a kept connection, and when the whole answer has come it is
+written to the client. Anything out of the ordinary (nobody free, no connection, a long answer, a fault) takes the usual
+way from there, where all the rest is decided.
+"""
+
+import time
+from collections.abc import Callable
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from commonry.gateway.caching.question import cache_outcome
+from commonry.gateway.edge import Edge, outgoing
+from commonry.gateway.far import NOT_PASSED_BACK, FarService
+from commonry.gateway.heads import Head, and_named
+from commonry.kit.http.connection import Answered
+from commonry.kit.http.messages import Fault, lines
+from commonry.kit.problems import MethodNotAllowed
+from commonry.kit.replicas import Begun
+from commonry.kit.telemetry import access, new_request_id, new_span_id, new_trace_id, timer
+
+Done = Callable[[], None]
+Otherwise = Callable[[Answered | Fault | None], None]
+"""Takes the usual way: with what has come already, or from the start."""
+DROPPED = NOT_PASSED_BACK | {b"content-length"}
+
+
+class Relay:
+    """One request under way."""
+
+    def __init__(self, connection: HttpToolsProtocol, edge: Edge, head: Head, route: str) -> None:
+        self._connection, self._edge, self._head, self._route = connection, edge, head, route
+        self._began = time.perf_counter()
+        self._rid, self._trace = head.request_id or new_request_id(), head.trace_id or new_trace_id()
+
+    def begin(self, service: FarService, target: bytes, client: str, done: Done, otherwise: Otherwise) -> bool:
+        """Send it: `done` when it is answered, else `otherwise`. False: it has to take the usual way at once."""
+        self._done, self._otherwise = done, otherwise
+        trace = f"00-{self._trace}-{new_span_id()}-01"
+        own = f"x-request-id: {self._rid}\r\ntraceparent: {trace}\r\ncommonry-client: {client}\r\n"
+        self._edge.under_way += 1
+        self._begun: Begun | None = service.begin(target, self._head.fields + own.encode(), self._over)
+        if self._begun is None:
+            self._edge.under_way -= 1
+        return self._begun is not None
+
+    def cancel(self) -> None:
+        """The client has left."""
+        self._edge.under_way -= 1
+        if self._begun is not None:
+            self._begun.call_off()
+
+    def _over(self, outcome: Answered | Fault) -> None:
+        self._edge.under_way -= 1
+        if isinstance(outcome, Fault):
+            again = outcome.stale or (self._begun is not None and self._begun.may_repeat())
+            self._otherwise(None if again else outcome)
+        elif outcome.whole is None or outcome.status == MethodNotAllowed.status:
+            self._otherwise(outcome)
+        else:
+            self._write(outcome, outcome.whole)
+
+    def _write(self, answered: Answered, body: bytes) -> None:
+        connection, personal = self._connection, self._head.asked.is_personal
+        dropped = and_named(DROPPED, answered.headers)
+        given = [h for h in answered.headers if h[0] not in dropped]
+        how = b"fwd=bypass" if personal else b"fwd=miss"
+        fields, tail = outgoing(given, self._rid.encode(), personal, how, connection.scheme)
+        length = b"" if answered.status in (204, 304) else b"content-length: %d\r\n" % len(body)
+        date = lines(connection.server_state.default_headers)
+        block = b"".join((STATUS_LINE[answered.status], date, lines(fields), tail, length, b"\r\n", body))
+        connection.transport.write(block)
+        seconds = time.perf_counter() - self._began
+        cache_outcome("bypass" if personal else "pass")
+        timer("gateway", "GET", self._route, f"{answered.status // 100}xx").observe(seconds)
+        access.request("GET", self._route, answered.status, seconds, self._rid, self._trace)
+        self._done()
