@@ -17,7 +17,7 @@ from commonry.kit.http.connection import Answered, Teller
 from commonry.kit.http.messages import Fault, Request, lines
 from commonry.kit.peers import Far
 from commonry.kit.problems import Problem, Unavailable
-from commonry.kit.replicas import Begun
+from commonry.kit.replica import Begun
 
 NOT_PASSED_BACK = HOP_BY_HOP | {b"date", b"server"}
 
@@ -49,10 +49,9 @@ class FarService:
             await _ended(upstream)
             await _ended(leaving)
 
-    def begin(self, target: bytes, fields: bytes, tell: Teller) -> Begun | None:
-        """Send a read without waiting for its answer, if all is well; see `Replicas.begin`."""
-        request = Request(b"GET", target, b"%b%b" % (fields, self._deadline_line), b"", None, True, self._seconds)
-        return self.replicas.begin(request, time.monotonic() + self._seconds, tell)
+    def read(self, target: bytes, fields: bytes, tell: Teller) -> Begun | None:
+        """Send a read without waiting for its answer, if all is well; see `Replicas.read`."""
+        return self.replicas.read(target, fields + self._deadline_line, self._seconds, tell)
 
     async def _exchange(self, scope: Scope, body: "_Sent", send: Send) -> None:
         try:

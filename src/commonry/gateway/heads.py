@@ -7,6 +7,7 @@ each time, so that no token is kept in memory.
 
 import re
 from functools import cached_property
+from typing import Any, cast
 
 import httptools
 
@@ -45,6 +46,10 @@ class Head:
         rid, trace = said.get(b"x-request-id", b""), _TRACE.fullmatch(said.get(b"traceparent", b""))
         self.request_id = rid.decode() if _RID.fullmatch(rid) else ""
         self.trace_id = trace[1].decode() if trace else ""
+        a = self.asked
+        special = a.is_personal or a.insists or a.only_cached or a.must_not_keep or a.is_partial or a.known
+        self.may_hit = not special
+        """Whether whatever is kept for everyone may be given, whole, to whom sends this."""
 
     @cached_property
     def fields(self) -> bytes:
@@ -57,13 +62,6 @@ class Head:
         """The same request, for the whole thing whatever the client has already."""
         kept = [h for h in self.headers if h[0] not in CONDITIONS]
         return Head(kept) if len(kept) < len(self.headers) else self
-
-    @cached_property
-    def may_hit(self) -> bool:
-        """Whether whatever is kept for everyone may be given, whole, to whom sends this."""
-        asked = self.asked
-        special = asked.is_personal or asked.insists or asked.only_cached or asked.must_not_keep or asked.is_partial
-        return not (special or asked.known)
 
 
 def and_named(dropped: frozenset[bytes], headers: RawHeaders) -> frozenset[bytes]:
@@ -88,13 +86,14 @@ class _Reading:
         self.whole += 1
 
 
-_known: dict[bytes, Head | None] = {}
+_known: dict[bytes, Any] = {}
 
 
 def head_of(block: bytes) -> Head | None:
     """The head with these lines (all after the request line, the empty one included), None if it is not a plain one."""
-    if block in _known:
-        return _known[block]
+    known = _known.get(block, _known)
+    if known is not _known:
+        return cast("Head | None", known)
     head = _parsed(block)
     if len(block) > LONGEST or (head and any(name in SECRET for name, _ in head.headers)):
         return head

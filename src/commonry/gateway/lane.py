@@ -26,7 +26,7 @@ from commonry.gateway.far import FarService
 from commonry.gateway.heads import MOST_FIELDS, Head, head_of, is_strange
 from commonry.gateway.quick import Quick
 from commonry.gateway.relay import Relay
-from commonry.gateway.routes import route_for
+from commonry.gateway.routes import route_of
 from commonry.kit.asgi import problem_reply, start_of
 from commonry.kit.http.connection import Answered
 from commonry.kit.http.messages import Fault, lines
@@ -55,7 +55,7 @@ class Lane(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._in_message = self._in_head = self._closing = False
         self._head_size, self._head_began = 0, 0.0
-        self._active = self.loop.time()
+        self._was_active, self._idle_since = True, self.loop.time()
         self._stalled_at: float | None = None
         self._quick: Quick | Relay | None = None
         self._held = b""
@@ -65,18 +65,23 @@ class Lane(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Whatever the client sends."""
-        self._active = self.loop.time()
+        self._was_active = True
         if self._quick is not None:
             self._hold(data)
             return
-        is_free = not self._in_message and (self.cycle is None or self.cycle.response_complete)  # pyright: ignore[reportUnnecessaryComparison]
-        if is_free and not self.pipeline and data[:4] == b"GET " and data[-4:] == b"\r\n\r\n" and self._took(data):
+        if data[:4] == b"GET " and data[-4:] == b"\r\n\r\n" and self._is_free() and self._took(data):
             return
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
             self._head_size += len(data)
             if self._head_size > LONGEST_HEAD:
                 self.refuse(HeadersTooLarge())
+
+    def _is_free(self) -> bool:
+        """Whether nothing of another request is here."""
+        if self._in_message or self.pipeline:
+            return False
+        return self.cycle is None or self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
 
     def _hold(self, data: bytes) -> None:
         self._held += data
@@ -94,7 +99,8 @@ class Lane(HttpToolsProtocol):
             return True
         if not _PLAIN.fullmatch(target):
             return False
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         self._quick = self._relayed(head, target) or self._usual(head, target, None)
         return True
 
@@ -104,11 +110,11 @@ class Lane(HttpToolsProtocol):
     def _relayed(self, head: Head, target: bytes) -> Relay | None:
         """The request on its way to a far service, if it is not for keeping and nothing speaks against it."""
         personal = head.asked.is_personal
-        if not personal and not self.cache.passes(target):
+        if head.asked.only_cached or (not personal and not self.cache.passes(target)):
             return None
-        route = route_for(target.partition(b"?")[0].decode())
+        route = route_of(target)
         service = self.far.get(route.service) if route else None
-        if service is None or route is None or head.asked.only_cached or (personal and self.cache.is_for_all(target)):
+        if service is None or route is None or (personal and self.cache.is_for_all(target)):
             return None
         client = self._peer(head)
         if not self.edge.admission.admits_read(client):
@@ -145,7 +151,7 @@ class Lane(HttpToolsProtocol):
         if second == age:
             return ready
         if not entry.route:
-            entry.route = getattr(route_for(target.partition(b"?")[0].decode()), "prefix", "unrouted")
+            entry.route = getattr(route_of(target), "prefix", "unrouted")
         said = (age, int(entry.life.fresh) - age, len(entry.body))
         how = b"age: %d\r\ncache-status: commonry; hit; ttl=%d\r\ncontent-length: %d\r\n" % said
         date = lines(self.server_state.default_headers)
@@ -179,7 +185,7 @@ class Lane(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """It is answered."""
-        self._active = self.loop.time()
+        self._was_active = True
         super().on_response_complete()
 
     # answers to what is no request
@@ -204,6 +210,8 @@ class Lane(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """Now and then: close what is idle, too slow, or does not read."""
+        if self._was_active:
+            self._was_active, self._idle_since = False, now
         if self._stalled_at is not None:
             if now - self._stalled_at > self.settings.send_seconds:
                 self.transport.abort()
@@ -211,9 +219,9 @@ class Lane(HttpToolsProtocol):
             if now - self._head_began > self.settings.header_seconds:
                 self.refuse(TooSlow())
         elif isinstance(self._quick, Quick):
-            if now - self._active > self.settings.answer_seconds:
+            if now - self._idle_since > self.settings.answer_seconds:
                 self._quick.hurry()
-        elif self._is_idle() and now - self._active > KEPT_ALIVE:
+        elif self._is_idle() and now - self._idle_since > KEPT_ALIVE:
             self.transport.close()
 
     def _is_idle(self) -> bool:
@@ -235,7 +243,7 @@ class Lane(HttpToolsProtocol):
     def quick_done(self) -> None:
         """The fast lane has answered: go on with what came meanwhile."""
         self._quick = None
-        self._active = self.loop.time()
+        self._was_active = True
         if self._closing:
             self.transport.close()
         elif self._held and not self.transport.is_closing():

@@ -44,6 +44,13 @@ _TREE = _planted(ROUTES)
 
 
 @lru_cache(maxsize=8192)
+def route_of(target: bytes) -> Route | None:
+    """The route of a request's target as it came, if there is nothing in its path to decode."""
+    path = target.partition(b"?")[0]
+    return None if b"%" in path else route_for(path.decode("ascii"))
+
+
+@lru_cache(maxsize=8192)
 def route_for(path: str) -> Route | None:
     """The route of `path` (decoded), or None. A path that climbs or skips segments belongs to nobody."""
     _, *segments = path.removesuffix("/").split("/")

@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple
 
 State = Literal["closed", "open", "half-open"]
 SLICES = 10
+NOTED_TOGETHER = 32
+"""Good outcomes that are noted at once, since there are so many of them; at the latest with the next bad one."""
 
 
 class Rules(NamedTuple):
@@ -46,7 +48,7 @@ class Breaker:
         self._rules, self._clock, self._told = rules, clock, told
         self._length = rules.window / SLICES
         self._slices = [[0, 0, 0, 0] for _ in range(SLICES)]  # number of the slice, calls, failures, slow ones
-        self._in_a_row = 0
+        self._in_a_row = self._well = 0
         self._closed, self._probing = True, False
         self._opened_at, self._rest = 0.0, rules.rest
 
@@ -89,7 +91,9 @@ class Breaker:
         if seconds > self._rules.slow:
             self._count(failed=0, slow=1)
         else:
-            self._count(failed=0, slow=0)
+            self._well += 1
+            if self._well >= NOTED_TOGETHER:
+                self._count(failed=0, slow=0)
 
     def failed(self, *, hard: bool = True) -> None:
         """An admitted call failed: `hard`, without any answer, or with one that nobody wanted to give."""
@@ -116,11 +120,13 @@ class Breaker:
         return self._clock() >= self._opened_at + self._rest
 
     def _count(self, *, failed: int, slow: int) -> None:
+        """Note an outcome, and the good ones since the last time, in the present slice of the window."""
         number = int(self._clock() / self._length)
         slice_ = self._slices[number % SLICES]
         if slice_[0] != number:
             slice_[:] = [number, 0, 0, 0]
-        slice_[1] += 1
+        slice_[1] += self._well + failed + slow
+        self._well = 0
         if failed or slow:
             slice_[2] += failed
             slice_[3] += slow
@@ -140,7 +146,7 @@ class Breaker:
         self._say("open")
 
     def _close(self) -> None:
-        self._closed, self._probing, self._in_a_row = True, False, 0
+        self._closed, self._probing, self._in_a_row, self._well = True, False, 0, 0
         for slice_ in self._slices:
             slice_[:] = [0, 0, 0, 0]
         self._say("closed")

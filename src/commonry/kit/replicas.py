@@ -14,17 +14,11 @@ from urllib.parse import urlsplit
 import structlog
 
 from commonry.kit.breaker import USUAL, Breaker, Rules, State
-from commonry.kit.http.connection import Answered, Connection, Teller
-from commonry.kit.http.messages import Fault, Origin, Request
-from commonry.kit.http.pool import Pool
-from commonry.kit.telemetry import breaker_open, upstream_tries
+from commonry.kit.http.connection import Answered, Teller
+from commonry.kit.http.messages import Fault, Request
+from commonry.kit.replica import BROKEN, Begun, Replica
+from commonry.kit.telemetry import upstream_tries
 
-BROKEN = frozenset({500, 502, 504})
-"""Answers that count as failures: nobody wanted to give them."""
-UNLIMITED = 64
-"""A returning replica that answered so many requests well takes as many as come."""
-MOST = 1000
-"""Requests under way to one service; more are refused."""
 CHECK_SECONDS, CHECK_PATIENCE = 0.5, 1.0
 RESOLVE_SECONDS = 5.0
 BY_NAME = "dns+"
@@ -32,37 +26,6 @@ EARNED, SAVED = 0.2, 100.0
 """Repetitions that each request earns, and how many can be saved up."""
 
 log = structlog.get_logger()
-
-
-class Replica:
-    """One process of a service."""
-
-    def __init__(self, service: str, url: str, rules: Rules, opened: Callable[[str], None]) -> None:
-        self.service, self.url = service, url
-        self.pool = Pool(Origin.of(url))
-        self.breaker = Breaker(rules, told=self._changed)
-        self.under_way, self.allowed = 0, MOST
-        self._opened = opened
-        breaker_open.labels(service, self.pool.origin.authority.decode()).set(0)
-
-    def is_free(self, *, even_half_open: bool) -> bool:
-        """Whether it may be asked now."""
-        willing = self.breaker.is_closed or (even_half_open and self.breaker.is_willing())
-        return willing and self.under_way < self.allowed
-
-    def went_well(self, seconds: float) -> None:
-        """It has answered."""
-        self.breaker.succeeded(seconds)
-        if self.allowed < MOST:
-            self.allowed = self.allowed + 1 if self.allowed < UNLIMITED else MOST
-
-    def _changed(self, state: State) -> None:
-        breaker_open.labels(self.service, self.pool.origin.authority.decode()).set(state == "open")
-        log.warning("breaker", service=self.service, replica=self.url, state=state)
-        if state == "open":
-            self._opened(self.url)
-        else:
-            self.allowed = 1
 
 
 class Replicas:
@@ -108,20 +71,21 @@ class Replicas:
             self.breaker.succeeded(time.monotonic() - began)
         return answered
 
-    def begin(self, request: Request, deadline: float, tell: Teller) -> "Begun | None":
-        """Ask without waiting, if nothing speaks against it: all is well, and a connection is there. Else None."""
+    def read(self, target: bytes, fields: bytes, seconds: float, tell: Teller) -> Begun | None:
+        """A GET without waiting, if nothing speaks against it: all is well, and a connection is there. Else None."""
         if not self.breaker.is_closed or self.hedge_after:
             return None
-        replica = self._pick(request, ())
-        if replica is None or not replica.breaker.is_closed:
+        replica = self._pick((), probing=False)
+        if replica is None:
             return None
-        begun = Begun(self, replica, tell)
+        begun = Begun(self.breaker, replica, tell)
         replica.under_way += 1
-        begun.connection = replica.pool.begin(request, deadline, begun.over)
+        begun.connection = replica.pool.read(target, fields, begun.began + seconds, begun.over)
         if begun.connection is None:
             replica.under_way -= 1
             return None
-        self._budget = min(self._budget + EARNED, SAVED)
+        if self._budget < SAVED:
+            self._budget += EARNED
         return begun
 
     async def _tried(self, request: Request, deadline: float, tried: list[Replica]) -> Answered:
@@ -129,7 +93,7 @@ class Replicas:
         self._budget = min(self._budget + EARNED, SAVED)
         fault: Fault | None = None
         while True:
-            replica = self._pick(request, tried)
+            replica = self._pick(tried, probing=request.repeatable or not self._watched)
             if replica is None and fault is not None and fault.stale and tried.count(tried[-1]) < 2:
                 replica = tried[-1]  # only the connection was old
             if replica is None:
@@ -187,9 +151,8 @@ class Replicas:
             for task in asked | {first}:
                 task.cancel()
 
-    def _pick(self, request: Request, without: Sequence[Replica]) -> Replica | None:
-        """The free replica with the fewest requests under way; among equals, in turn."""
-        probing = request.repeatable or not self._watched
+    def _pick(self, without: Sequence[Replica], *, probing: bool) -> Replica | None:
+        """The free replica with the fewest requests under way; among equals, in turn. `probing`: also half-open ones."""
         self._turn += 1
         best: Replica | None = None
         for n in range(len(self.all)):
@@ -237,14 +200,14 @@ class Replicas:
 
     async def _check(self, replica: Replica, *, anyway: bool = False) -> None:
         """Ask whether it is alive, unless its answers say so. One that is silent gives its requests back."""
-        began = time.monotonic()
-        speaks = replica.breaker.is_closed and began - replica.pool.heard_at < CHECK_SECONDS
+        speaks, replica.pool.heard = replica.breaker.is_closed and replica.pool.heard, False
         if (speaks and not anyway) or not replica.breaker.admits():
             return
+        began = time.monotonic()
         try:
             answered = await replica.pool.ask(_ALIVE, began + CHECK_PATIENCE)
         except Fault as e:
-            if e.sent and replica.pool.heard_at >= began:
+            if e.sent and replica.pool.heard:
                 replica.breaker.gave_up()  # busy, not dead
                 return
             replica.breaker.failed()
@@ -278,47 +241,6 @@ class Replicas:
         """Close all connections."""
         for replica in self.all:
             replica.pool.close()
-
-
-class Begun:
-    """A request under way without anybody who waits: when it is over, the breakers hear of it, and whoever began it."""
-
-    __slots__ = ("_began", "_replica", "_replicas", "_tell", "connection")
-
-    def __init__(self, replicas: Replicas, replica: Replica, tell: Teller) -> None:
-        self._replicas, self._replica, self._tell = replicas, replica, tell
-        self._began = time.monotonic()
-        self.connection: Connection | None = None
-
-    def over(self, outcome: Answered | Fault) -> None:
-        """There is an answer, or there will be none."""
-        replica = self._replica
-        replica.under_way -= 1
-        if isinstance(outcome, Fault):
-            if not outcome.stale:
-                replica.breaker.failed()
-        elif outcome.status in BROKEN:
-            replica.breaker.failed(hard=False)
-            self._replicas.breaker.failed(hard=False)
-        else:
-            seconds = time.monotonic() - self._began
-            replica.went_well(seconds)
-            self._replicas.breaker.succeeded(seconds)
-        self._tell(outcome)
-
-    def may_repeat(self) -> bool:
-        """Whether it may be sent again, after a fault."""
-        return self._replicas.may_repeat()
-
-    def call_off(self) -> None:
-        """Nobody wants the answer any more."""
-        self._tell = _nobody
-        if self.connection is not None and self.connection.is_unanswered:
-            self.connection.break_off("was called off", stale=True)
-
-
-def _nobody(_: Answered | Fault) -> None:
-    pass
 
 
 _ALIVE = Request(b"GET", b"/healthz", b"", repeatable=True)

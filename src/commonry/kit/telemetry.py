@@ -104,11 +104,11 @@ class AccessLog:
             self.flush()
 
     def _now(self) -> str:
-        now = time.time()
-        if int(now) != self._second:
-            self._second = int(now)
-            self._stamp = datetime.fromtimestamp(self._second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._stamp}.{int(now % 1 * 1000):03d}Z"
+        second, ms = divmod(int(time.time() * 1000), 1000)
+        if second != self._second:
+            self._second = second
+            self._stamp = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._stamp}.{ms:03d}Z"
 
     def _later(self) -> None:
         try:

@@ -23,6 +23,8 @@ class ResponseCache:
     def __init__(self, cache: Cache, most: int, *, shared: bool) -> None:
         self._layers = Layers(cache, most, shared=shared)
         self.entries = self._layers.entries
+        self.passes = self._layers.passes
+        """Whether there was nothing to keep at an address a moment ago."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, upstream: Upstream) -> None:
         """Answer a request that `upstream` could answer."""
@@ -85,10 +87,6 @@ class ResponseCache:
     async def _through(scope: Scope, receive: Receive, send: Send, upstream: Upstream, how: bytes) -> None:
         scope["how"] = how
         await upstream(scope, receive, send)
-
-    def passes(self, target: bytes) -> bool:
-        """Whether there was nothing to keep at this address a moment ago."""
-        return self._layers.passes(target)
 
     def told(self) -> dict[str, Any]:
         """For the status page."""

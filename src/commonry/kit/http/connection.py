@@ -19,6 +19,7 @@ TAKEN_WHOLE = 64 * 1024
 """A body that says it is no longer than this is waited for."""
 HIGH_WATER = 256 * 1024
 LONGEST_HEAD = 64 * 1024
+_NEVER = float("inf")
 LONGEST_UPLOAD = 300.0
 """Seconds a request's body may take, however steadily it comes."""
 
@@ -28,7 +29,7 @@ class Home(Protocol):
 
     origin: Origin
     busy: "set[Connection]"
-    heard_at: float
+    heard: bool
 
     def take_back(self, connection: "Connection") -> None: ...
     def gone(self, connection: "Connection") -> None: ...
@@ -86,7 +87,8 @@ class Connection(asyncio.Protocol):
         self._headers: RawHeaders = []
         self._pieces: deque[bytes] = deque()
         self._waiting, self._size, self._patience = 0, 0, 0.0
-        self._head_done = self._done = self._until_close = self._comes_whole = False
+        self._head_done = self._done = self._until_close = self._comes_whole = self._is_answering = False
+        self._status = 0
         self._is_paused = self._sending = self._soiled = False
         self.trouble: Fault | None = None
         self.reused = self.busy = False
@@ -100,10 +102,11 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self._pool.heard_at = time.monotonic()
+        self._pool.heard = True
         if not self.busy:
             self._transport.abort()  # nobody asked: whatever this is, it is not for the next one who does
             return
+        self._is_answering = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as e:
@@ -116,15 +119,19 @@ class Connection(asyncio.Protocol):
                 self._answer()
         elif self._more is not None and not self._more.done():
             self._more.set_result(None)
-        elif not self._head_done and self._size > LONGEST_HEAD:
-            self.break_off("has an endless head")
+        elif not self._head_done:
+            self._size += len(data)
+            if self._size > LONGEST_HEAD:
+                self.break_off("has an endless head")
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.busy and self._head_done and self._until_close and exc is None:
             self.on_message_complete()
             if self._tell is not None:
                 self._answer()
-        self.break_off(f"closed the connection{f': {exc}' if exc else ''}", stale=self.reused and not self._size)
+        self.break_off(
+            f"closed the connection{f': {exc}' if exc else ''}", stale=self.reused and not self._is_answering
+        )
         self._pool.gone(self)
 
     def pause_writing(self) -> None:
@@ -140,17 +147,21 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._done:
             raise ValueError("more than one answer")
-        self._size += len(name) + len(value)
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status >= 200:
-            self._head_done = True
-            said = {name: value for name, value in self._headers if name in (b"content-length", b"transfer-encoding")}
-            self._soiled = self._soiled or not self._parser.should_keep_alive()
-            self._until_close = not said and status not in (204, 304)
-            self._comes_whole = b"content-length" in said and int(said[b"content-length"]) <= TAKEN_WHOLE
+        self._status = status = self._parser.get_status_code()
+        if status < 200:
+            return
+        self._head_done = True
+        if not self._parser.should_keep_alive():
+            self._soiled = True
+        self._until_close = status not in (204, 304)
+        for name, value in self._headers:
+            if name == b"content-length":
+                self._until_close, self._comes_whole = False, int(value) <= TAKEN_WHOLE
+            elif name == b"transfer-encoding":
+                self._until_close = False
 
     def on_body(self, data: bytes) -> None:
         self._pieces.append(data)
@@ -185,15 +196,20 @@ class Connection(asyncio.Protocol):
 
     def begin(self, request: Request, deadline: float, tell: Teller) -> None:
         """Send, and `tell` once: the answer, when its head is there, or the fault. A streamed body is not sent yet."""
-        self.busy, self.deadline, self.repeatable = True, deadline, request.repeatable
-        self._patience, self._tell = request.patience, tell
-        self._headers, self._size, self._waiting = [], 0, 0
-        self._pieces.clear()
-        self._head_done = self._done = self._until_close = self._comes_whole = False
-        self._pool.busy.add(self)
-        body = request.body
+        self._patience, body = request.patience, request.body
+        start = b""
         if isinstance(body, bytes):
-            self._transport.write(self._start(request, len(body) if body or request.length == 0 else None) + body)
+            start = self._start(request, len(body) if body or request.length == 0 else None) + body
+        self.send(start, deadline, tell, repeatable=request.repeatable)
+
+    def send(self, start: bytes, deadline: float, tell: Teller, *, repeatable: bool) -> None:
+        """Send these bytes, all of a request or nothing of it yet, and `tell` what comes of it."""
+        self.busy, self.deadline, self.repeatable, self._tell = True, deadline, repeatable, tell
+        self._headers, self._size, self._waiting = [], 0, 0
+        self._head_done = self._done = self._comes_whole = self._is_answering = False
+        self._pool.busy.add(self)
+        if start:
+            self._transport.write(start)
 
     def _start(self, request: Request, length: int | None) -> bytes:
         origin = self._pool.origin
@@ -258,7 +274,7 @@ class Connection(asyncio.Protocol):
             self._more = self._loop.create_future()
             self.deadline = time.monotonic() + self._patience
             await self._more
-            self.deadline = float("inf")
+            self.deadline = _NEVER
 
     def _answer(self) -> None:
         tell, self._tell = self._tell, None
@@ -266,12 +282,11 @@ class Connection(asyncio.Protocol):
         if self._done:
             whole = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
             self._pieces.clear()
-        self.deadline = float("inf")  # from here on it is the reader's pace that counts
-        status, headers = self._parser.get_status_code(), self._headers
-        if whole is not None:
             self._leave()
+        else:
+            self.deadline = _NEVER  # from here on it is the reader's pace that counts
         if tell is not None:
-            tell(Answered(status, headers, whole, self))
+            tell(Answered(self._status, self._headers, whole, self))
 
     def _leave(self) -> None:
         """The exchange is over. Serve another, if nothing speaks against it."""

@@ -21,11 +21,12 @@ class Pool:
         self.origin = origin
         self.idle: list[Connection] = []
         self.busy: set[Connection] = set()
-        self.heard_at = 0.0
-        """When anything last came from there (`time.monotonic`)."""
+        self.heard = False
+        """Whether anything came from there since somebody last set this to False."""
         self._tls = ssl.create_default_context() if origin.tls else None
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
+        self._host_line = b"host: %b\r\n" % origin.authority
 
     async def ask(self, request: Request, deadline: float, *, fresh: bool = False) -> Answered:
         """One exchange, on a kept connection unless `fresh`. Raises `Fault`."""
@@ -39,12 +40,13 @@ class Pool:
             connection.break_off("was called off")
             raise
 
-    def begin(self, request: Request, deadline: float, tell: Teller) -> Connection | None:
-        """The same without waiting: `tell` is called with what comes of it. None: there is no kept connection."""
+    def read(self, target: bytes, fields: bytes, deadline: float, tell: Teller) -> Connection | None:
+        """A GET without waiting: `tell` is called with what comes of it. None: there is no kept connection."""
         connection = self._kept()
         if connection is not None:
             self._watch()
-            connection.begin(request, deadline, tell)
+            start = b"GET %b%b HTTP/1.1\r\n%b%b\r\n" % (self.origin.prefix, target, self._host_line, fields)
+            connection.send(start, deadline, tell, repeatable=True)
         return connection
 
     def _kept(self) -> Connection | None:

@@ -1,0 +1,89 @@
+"""One process of a service, with its connections and its breaker; and a request to it that nobody waits for."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from commonry.kit.breaker import Breaker, Rules, State
+from commonry.kit.http.connection import Answered, Connection, Teller
+from commonry.kit.http.messages import Fault, Origin
+from commonry.kit.http.pool import Pool
+from commonry.kit.telemetry import breaker_open
+
+BROKEN = frozenset({500, 502, 504})
+"""Answers that count as failures: nobody wanted to give them."""
+UNLIMITED = 64
+"""A returning replica that answered so many requests well takes as many as come."""
+MOST = 1000
+"""Requests under way to one service; more are refused."""
+
+log = structlog.get_logger()
+
+
+class Replica:
+    """One process of a service."""
+
+    def __init__(self, service: str, url: str, rules: Rules, opened: Callable[[str], None]) -> None:
+        self.service, self.url = service, url
+        self.pool = Pool(Origin.of(url))
+        self.breaker = Breaker(rules, told=self._changed)
+        self.under_way, self.allowed = 0, MOST
+        self._opened = opened
+        breaker_open.labels(service, self.pool.origin.authority.decode()).set(0)
+
+    def is_free(self, *, even_half_open: bool) -> bool:
+        """Whether it may be asked now."""
+        willing = self.breaker.is_closed or (even_half_open and self.breaker.is_willing())
+        return willing and self.under_way < self.allowed
+
+    def went_well(self, seconds: float) -> None:
+        """It has answered."""
+        self.breaker.succeeded(seconds)
+        if self.allowed < MOST:
+            self.allowed = self.allowed + 1 if self.allowed < UNLIMITED else MOST
+
+    def _changed(self, state: State) -> None:
+        breaker_open.labels(self.service, self.pool.origin.authority.decode()).set(state == "open")
+        log.warning("breaker", service=self.service, replica=self.url, state=state)
+        if state == "open":
+            self._opened(self.url)
+        else:
+            self.allowed = 1
+
+
+class Begun:
+    """A request under way without anybody who waits: when it is over, the breakers hear of it, and whoever began it."""
+
+    __slots__ = ("_breaker", "_replica", "_tell", "began", "connection")
+
+    def __init__(self, breaker: Breaker, replica: Replica, tell: Teller) -> None:
+        self._breaker, self._replica, self._tell = breaker, replica, tell
+        self.began = time.monotonic()
+        self.connection: Connection | None = None
+
+    def over(self, outcome: Answered | Fault) -> None:
+        """There is an answer, or there will be none."""
+        replica = self._replica
+        replica.under_way -= 1
+        if isinstance(outcome, Fault):
+            if not outcome.stale:
+                replica.breaker.failed()
+        elif outcome.status in BROKEN:
+            replica.breaker.failed(hard=False)
+            self._breaker.failed(hard=False)
+        else:
+            seconds = time.monotonic() - self.began
+            replica.went_well(seconds)
+            self._breaker.succeeded(seconds)
+        self._tell(outcome)
+
+    def call_off(self) -> None:
+        """Nobody wants the answer any more."""
+        self._tell = _nobody
+        if self.connection is not None and self.connection.is_unanswered:
+            self.connection.break_off("was called off", stale=True)
+
+
+def _nobody(_: Answered | Fault) -> None:
+    pass
