@@ -2,7 +2,8 @@
 
 Closed, it counts outcomes in a sliding window; too many failures (or slow answers) open it. Open, it refuses. When its
 rest is over it is half-open and admits exactly ONE call, the probe; its outcome closes or opens it again, for longer
-each time. A probe whose caller goes away frees its place and says nothing about the patient.
+each time. A probe whose caller goes away frees its place and says nothing about the patient. Neither does a call that
+was let in before the last change: what comes of it late is news of another time.
 """
 
 import time
@@ -36,7 +37,7 @@ USUAL = Rules()
 
 
 class Breaker:
-    """`admits` before a call, then exactly one of `succeeded`, `failed`, `gave_up` for each that was admitted."""
+    """`admits` before a call, then exactly one of `succeeded`, `failed`, `gave_up` with what it said."""
 
     def __init__(
         self,
@@ -51,6 +52,8 @@ class Breaker:
         self._in_a_row = self._well = 0
         self._closed, self._probing = True, False
         self._opened_at, self._rest = 0.0, rules.rest
+        self.turn = 1
+        """Grows with every opening and closing: what `admits` says to who may call while it is closed."""
 
     @property
     def state(self) -> State:
@@ -68,24 +71,25 @@ class Breaker:
         """Whether `admits` would say yes, without taking the probe's place."""
         return self._closed or (self._is_rested() and not self._probing)
 
-    def admits(self) -> bool:
-        """Whether this call may be made. When half-open, the first to ask is the probe."""
+    def admits(self) -> int:
+        """Whether this call may be made: 0, or what to tell with its outcome. Half-open, the first is the probe."""
         if self._closed:
-            return True
+            return self.turn
         if self._probing or not self._is_rested():
-            return False
+            return 0
         self._probing = True
-        return True
+        return self.turn
 
     def wait(self) -> float:
         """Seconds until a call may be admitted again."""
         return 0.0 if self._closed else max(0.0, self._opened_at + self._rest - self._clock())
 
-    def succeeded(self, seconds: float = 0.0) -> None:
+    def succeeded(self, turn: int, seconds: float = 0.0) -> None:
         """An admitted call went well, in so many seconds."""
+        if turn != self.turn:
+            return
         if not self._closed:
-            if self._probing:
-                self._close()
+            self._close()
             return
         self._in_a_row = 0
         if seconds > self._rules.slow:
@@ -95,21 +99,23 @@ class Breaker:
             if self._well >= NOTED_TOGETHER:
                 self._count(failed=0, slow=0)
 
-    def failed(self, *, hard: bool = True) -> None:
+    def failed(self, turn: int, *, hard: bool = True) -> None:
         """An admitted call failed: `hard`, without any answer, or with one that nobody wanted to give."""
+        if turn != self.turn:
+            return
         if not self._closed:
-            if self._probing:
-                self._rest = min(self._rest * 2, self._rules.longest)
-                self._open()
+            self._rest = min(self._rest * 2, self._rules.longest)
+            self._open()
             return
         self._in_a_row += hard
         self._count(failed=1, slow=0)
-        if self._in_a_row >= self._rules.in_a_row:
+        if self._closed and self._in_a_row >= self._rules.in_a_row:
             self._open()
 
-    def gave_up(self) -> None:
+    def gave_up(self, turn: int) -> None:
         """An admitted call was called off by whoever made it."""
-        self._probing = False
+        if turn == self.turn:
+            self._probing = False
 
     def trip(self) -> None:
         """Open now: something else than a call has shown that it must be."""
@@ -143,10 +149,12 @@ class Breaker:
         if self._closed:
             self._rest = self._rules.rest
         self._closed, self._probing, self._opened_at = False, False, self._clock()
+        self.turn += 1
         self._say("open")
 
     def _close(self) -> None:
         self._closed, self._probing, self._in_a_row, self._well = True, False, 0, 0
+        self.turn += 1
         for slice_ in self._slices:
             slice_[:] = [0, 0, 0, 0]
         self._say("closed")

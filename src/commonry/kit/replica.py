@@ -37,9 +37,9 @@ class Replica:
         willing = self.breaker.is_closed or (even_half_open and self.breaker.is_willing())
         return willing and self.under_way < self.allowed
 
-    def went_well(self, seconds: float) -> None:
+    def went_well(self, turn: int, seconds: float) -> None:
         """It has answered."""
-        self.breaker.succeeded(seconds)
+        self.breaker.succeeded(turn, seconds)
         if self.allowed < MOST:
             self.allowed = self.allowed + 1 if self.allowed < UNLIMITED else MOST
 
@@ -55,27 +55,28 @@ class Replica:
 class Begun:
     """A request under way without anybody who waits: when it is over, the breakers hear of it, and whoever began it."""
 
-    __slots__ = ("_breaker", "_replica", "_tell", "began", "connection")
+    __slots__ = ("_breaker", "_replica", "_tell", "_turns", "began", "connection")
 
     def __init__(self, breaker: Breaker, replica: Replica, tell: Teller) -> None:
         self._breaker, self._replica, self._tell = breaker, replica, tell
+        self._turns = (breaker.turn, replica.breaker.turn)
         self.began = time.monotonic()
         self.connection: Connection | None = None
 
     def over(self, outcome: Answered | Fault) -> None:
         """There is an answer, or there will be none."""
-        replica = self._replica
+        replica, (whole, own) = self._replica, self._turns
         replica.under_way -= 1
         if isinstance(outcome, Fault):
             if not outcome.stale:
-                replica.breaker.failed()
+                replica.breaker.failed(own)
         elif outcome.status in BROKEN:
-            replica.breaker.failed(hard=False)
-            self._breaker.failed(hard=False)
+            replica.breaker.failed(own, hard=False)
+            self._breaker.failed(whole, hard=False)
         else:
             seconds = time.monotonic() - self.began
-            replica.went_well(seconds)
-            self._breaker.succeeded(seconds)
+            replica.went_well(own, seconds)
+            self._breaker.succeeded(whole, seconds)
         self._tell(outcome)
 
     def call_off(self) -> None:

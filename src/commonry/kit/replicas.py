@@ -50,7 +50,7 @@ class Replicas:
 
     async def ask(self, request: Request, deadline: float) -> Answered:
         """One request, answered by whichever replica can until `deadline` (of `time.monotonic`). Raises `Fault`."""
-        if not self.breaker.admits():
+        if not (turn := self.breaker.admits()):
             raise Fault(f"{self.name} is left alone for a moment", sent=False)
         began = time.monotonic()
         tried: list[Replica] = []
@@ -60,15 +60,15 @@ class Replicas:
             else:
                 answered = await self._tried(request, deadline, tried)
         except Fault:
-            self.breaker.failed()
+            self.breaker.failed(turn)
             raise
         except BaseException:  # why: whatever called it off, it says nothing about the service; and it is raised again
-            self.breaker.gave_up()
+            self.breaker.gave_up(turn)
             raise
         if answered.status in BROKEN:
-            self.breaker.failed(hard=False)
+            self.breaker.failed(turn, hard=False)
         else:
-            self.breaker.succeeded(time.monotonic() - began)
+            self.breaker.succeeded(turn, time.monotonic() - began)
         return answered
 
     def read(self, target: bytes, fields: bytes, seconds: float, tell: Teller) -> Begun | None:
@@ -109,7 +109,7 @@ class Replicas:
                 upstream_tries.labels(self.name, "repeated" if e.sent else "passed on").inc()
 
     async def _once(self, replica: Replica, request: Request, deadline: float, *, fresh: bool) -> Answered:
-        if not replica.breaker.admits():
+        if not (turn := replica.breaker.admits()):
             raise Fault(f"{replica.url} is left alone for a moment", sent=False)
         replica.under_way += 1
         began = time.monotonic()
@@ -117,19 +117,19 @@ class Replicas:
             answered = await replica.pool.ask(request, deadline, fresh=fresh)
         except Fault as e:
             if e.stale:
-                replica.breaker.gave_up()  # that an old connection was closed says little; the next try says more
+                replica.breaker.gave_up(turn)  # that an old connection was closed says little; the next try says more
             else:
-                replica.breaker.failed()
+                replica.breaker.failed(turn)
             raise
         except BaseException:  # why: as above
-            replica.breaker.gave_up()
+            replica.breaker.gave_up(turn)
             raise
         finally:
             replica.under_way -= 1
         if answered.status in BROKEN:
-            replica.breaker.failed(hard=False)
+            replica.breaker.failed(turn, hard=False)
         else:
-            replica.went_well(time.monotonic() - began)
+            replica.went_well(turn, time.monotonic() - began)
         return answered
 
     async def _hedged(self, request: Request, deadline: float, tried: list[Replica]) -> Answered:
@@ -201,28 +201,28 @@ class Replicas:
     async def _check(self, replica: Replica, *, anyway: bool = False) -> None:
         """Ask whether it is alive, unless its answers say so. One that is silent gives its requests back."""
         speaks, replica.pool.heard = replica.breaker.is_closed and replica.pool.heard, False
-        if (speaks and not anyway) or not replica.breaker.admits():
+        if (speaks and not anyway) or not (turn := replica.breaker.admits()):
             return
         began = time.monotonic()
         try:
             answered = await replica.pool.ask(_ALIVE, began + CHECK_PATIENCE)
         except Fault as e:
             if e.sent and replica.pool.heard:
-                replica.breaker.gave_up()  # busy, not dead
+                replica.breaker.gave_up(turn)  # busy, not dead
                 return
-            replica.breaker.failed()
+            replica.breaker.failed(turn)
             replica.breaker.trip()
             replica.pool.break_off("is silent", only_repeatable=True)
             return
         except BaseException:  # why: as above
-            replica.breaker.gave_up()
+            replica.breaker.gave_up(turn)
             raise
         if answered.status in BROKEN:
-            replica.breaker.failed(hard=False)
+            replica.breaker.failed(turn, hard=False)
         else:
-            replica.breaker.succeeded()
-            if not self.breaker.is_closed and self.breaker.admits():
-                self.breaker.succeeded()
+            replica.breaker.succeeded(turn)
+            if not self.breaker.is_closed:
+                self.breaker.succeeded(self.breaker.admits())
 
     def wait(self) -> float:
         """Seconds until asking makes sense again."""

@@ -133,22 +133,23 @@ class Link:
         await self._ask("ping", self._client.ping, regardless=True)
 
     async def _ask(self, name: str, call: Callable[..., Awaitable[Any]], *args: Any, regardless: bool = False) -> Any:
-        if self._running >= MOST or not (regardless or self.breaker.admits()):
+        turn = self.breaker.admits() if self._running < MOST else 0
+        if self._running >= MOST or not (turn or regardless):
             raise Away
         self._running += 1
         try:
             async with asyncio.timeout(PATIENCE):
                 answer = await call(*args)
         except asyncio.CancelledError:
-            self.breaker.gave_up()
+            self.breaker.gave_up(turn)
             raise
         except Exception as e:  # why: a cache never fails a request, whatever its driver can think of
-            self.breaker.failed()
+            self.breaker.failed(turn)
             errors.labels(name).inc()
             raise Away from e
         finally:
             self._running -= 1
-        self.breaker.succeeded()
+        self.breaker.succeeded(turn)
         return answer
 
     def _told(self, state: State) -> None:
