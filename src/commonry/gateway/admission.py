@@ -131,6 +131,11 @@ class Admission:
     async def _admit_together(self, scope: Scope, name: str, limit: Limit) -> None:
         _judge(scope, limit, await self._cache.take(name, limit))
 
+    def spares(self, peer: str) -> bool:
+        """Whether no limit of reads holds for this connection, whatever its requests say."""
+        limit, spares_local, _ = self._classes["reads"]
+        return not self._trusted and (limit is None or (spares_local and is_local(peer)))
+
     def admits_read(self, client: str) -> bool:
         """For the fast lane: whether a read may pass without a word. Takes nothing when it may not."""
         limit, spares_local, _ = self._classes["reads"]

@@ -18,8 +18,9 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from commonry.contracts.settings import Settings
+from commonry.gateway.admission import Lag
 from commonry.gateway.caching.entries import Entry
-from commonry.gateway.caching.question import cache_outcome
+from commonry.gateway.caching.question import hits
 from commonry.gateway.caching.serving import ResponseCache
 from commonry.gateway.edge import SECURITY, SECURITY_LINES, Edge
 from commonry.gateway.far import FarService
@@ -31,7 +32,7 @@ from commonry.kit.asgi import problem_reply, start_of
 from commonry.kit.http.connection import Answered
 from commonry.kit.http.messages import Fault, lines
 from commonry.kit.problems import BadRequest, HeadersTooLarge, Problem, TooSlow
-from commonry.kit.telemetry import access, new_request_id, new_trace_id, timer
+from commonry.kit.telemetry import access, new_request_id
 
 LONGEST_HEAD = 32 * 1024
 KEPT_ALIVE = 75.0
@@ -47,6 +48,7 @@ class Lane(HttpToolsProtocol):
     edge: Edge
     cache: ResponseCache
     far: Mapping[str, FarService]
+    lag: Lag
     settings: Settings
     open: set["Lane"]
     """Every connection there is."""
@@ -59,6 +61,7 @@ class Lane(HttpToolsProtocol):
         self._stalled_at: float | None = None
         self._quick: Quick | Relay | None = None
         self._held = b""
+        self._is_spared = False
         self._refusal: Problem | None = None
 
     # bytes come in
@@ -117,7 +120,7 @@ class Lane(HttpToolsProtocol):
         if service is None or route is None or (personal and self.cache.is_for_all(target)):
             return None
         client = self._peer(head)
-        if not self.edge.admission.admits_read(client):
+        if self.lag.is_over or not (self._is_spared or self.edge.admission.admits_read(client)):
             return None
 
         def otherwise(begun: Answered | Fault | None) -> None:
@@ -131,33 +134,31 @@ class Lane(HttpToolsProtocol):
 
     def _hit(self, entry: Entry, head: Head, target: bytes) -> bool:
         """Answer with what is kept, if it is fresh and for everyone."""
-        began = time.perf_counter()
-        usable = entry.status == 200 and entry.is_plain and self.cache.entries.is_fresh(entry)
-        if not usable or not self.edge.admission.admits_read(self._peer(head)):
+        began = time.monotonic()
+        age = began - entry.made_at
+        if not entry.is_plain or age >= entry.life.fresh or not self.cache.entries.would_hear(age):
             return False
+        if self.lag.is_over or not (self._is_spared or self.edge.admission.admits_read(self._peer(head))):
+            return False
+        second = int(age)
+        ready = entry.ready if entry.ready_for == second else self._ready(entry, target, second)
         rid = head.request_id or new_request_id()
-        ready = self._ready(entry, target)
-        self.transport.write(b"%b%b\r\n\r\n%b" % (ready, rid.encode(), entry.body))
-        seconds = time.perf_counter() - began
-        cache_outcome("hit")
-        timer("gateway", "GET", entry.route, "2xx").observe(seconds)
-        access.request("GET", entry.route, 200, seconds, rid, head.trace_id or new_trace_id())
+        self.transport.write(b"".join((ready, rid.encode(), b"\r\n\r\n", entry.body)))
+        seconds = time.monotonic() - began
+        hits.note(entry.route, seconds)
+        access.request("GET", entry.route, 200, seconds, rid, head.trace_id)
         return True
 
-    def _ready(self, entry: Entry, target: bytes) -> bytes:
+    def _ready(self, entry: Entry, target: bytes, age: int) -> bytes:
         """The head of a hit but for the request's id, made once a second."""
-        second, ready = entry.ready
-        age = int(entry.age())
-        if second == age:
-            return ready
         if not entry.route:
             entry.route = getattr(route_of(target), "prefix", "unrouted")
         said = (age, int(entry.life.fresh) - age, len(entry.body))
         how = b"age: %d\r\ncache-status: commonry; hit; ttl=%d\r\ncontent-length: %d\r\n" % said
         date = lines(self.server_state.default_headers)
-        ready = b"".join((STATUS_LINE[200], date, entry.head, how, SECURITY_LINES, b"x-request-id: "))
-        entry.ready = (age, ready)
-        return ready
+        entry.ready = b"".join((STATUS_LINE[200], date, entry.head, how, SECURITY_LINES, b"x-request-id: "))
+        entry.ready_for = age
+        return entry.ready
 
     # what the parser tells
 
@@ -261,6 +262,7 @@ class Lane(HttpToolsProtocol):
         """A client has come."""
         self.open.add(self)
         super().connection_made(transport)
+        self._is_spared = self.edge.admission.spares(self.client[0] if self.client else "")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone, and with it its request."""
@@ -276,7 +278,8 @@ _PLAIN = re.compile(rb"/(?!/)[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*")
 
 def protocol(edge: Edge, cache: ResponseCache, far: Mapping[str, FarService], settings: Settings) -> type[Lane]:
     """The protocol of a server for this application. `far` are the services in other processes."""
-    told = {"edge": edge, "cache": cache, "far": far, "settings": settings, "open": set[Lane]()}
+    told: dict[str, Any] = {"edge": edge, "cache": cache, "far": far, "settings": settings}
+    told |= {"lag": edge.admission.lag, "open": set[Lane]()}
     return type("GatewayLane", (Lane,), told)
 
 
@@ -284,6 +287,7 @@ async def look_after(kind: type[Lane]) -> None:
     """Keep the time of all connections, for ever."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
+        hits.flush()
         now = asyncio.get_running_loop().time()
         for connection in list(kind.open):
             connection.look(now)

@@ -74,6 +74,7 @@ class Quick:
         self._connection.server_state.tasks.discard(task)
         if isinstance(begun := self._scope.pop(BEGUN, None), Answered):
             begun.abandon()
+        self._scope.clear()  # it refers to this object, which refers to it: a circle that would wait to be found
         if task.cancelled() or task.exception() is not None or self._start is None or self._left:
             self._connection.transport.abort()
         self._over()

@@ -152,7 +152,7 @@ class Replicas:
                 task.cancel()
 
     def _pick(self, without: Sequence[Replica], *, probing: bool) -> Replica | None:
-        """The free replica with the fewest requests under way; among equals, in turn. `probing`: also half-open ones."""
+        """The free replica with the fewest requests under way; of equals, the next. `probing`: also half-open ones."""
         self._turn += 1
         best: Replica | None = None
         for n in range(len(self.all)):

@@ -192,6 +192,12 @@ def timer(service: str, method: str, route: str, status: str) -> Any:
     return requests_seconds.labels(service, method, route, status)
 
 
+def observe_quick(child: Any, count: int, seconds: float) -> None:
+    """Many observations at once that all belong into the first bucket, `seconds` together."""
+    child._sum.inc(seconds)  # noqa: SLF001 why: the library takes them one by one only, which costs more than the answer
+    child._buckets[0].inc(count)  # noqa: SLF001
+
+
 @cache
 def running(service: str) -> Any:
     """The child of `requests_running` of this service."""

@@ -56,6 +56,7 @@ class Entry:
         "life",
         "made_at",
         "ready",
+        "ready_for",
         "route",
         "size",
         "status",
@@ -79,10 +80,10 @@ class Entry:
         self.status, self.head, self.body, self.life, self.tags = status, head, body, life, tags
         self.epoch, self.made_at, self.vary, self.values = epoch, made_at, vary, values
         self.etag = next((value for name, value in self.headers() if name == b"etag"), b"")
-        self.ready: tuple[int, bytes] = (-1, b"")
-        """The whole head of a hit, for as long as its age has these seconds."""
+        self.ready, self.ready_for = b"", -1
+        """The whole head of a hit but for the request's id, and the age in seconds that it is for."""
         self.route = ""
-        self.is_plain = vary <= _FOR_STRANGERS
+        self.is_plain = status == 200 and vary <= _FOR_STRANGERS
         """Whether every request that does not say who asks may have it."""
         self.size = OVERHEAD + 2 * len(head) + len(body) + sum(map(len, tags))
 
@@ -168,9 +169,13 @@ class Entries:
         return entry
 
     def is_fresh(self, entry: Entry) -> bool:
-        """Whether it may be given without asking. Less long while we would not hear that it changed."""
+        """Whether it may be given without asking."""
         age = entry.age()
-        return age < entry.life.fresh and (age < BLIND_SECONDS or self._cache.in_touch())
+        return age < entry.life.fresh and self.would_hear(age)
+
+    def would_hear(self, age: float) -> bool:
+        """Whether we would have heard that an answer of that age is wrong by now, or it is too young to matter."""
+        return age < BLIND_SECONDS or self._cache.in_touch()
 
     def put(self, target: bytes, entry: Entry) -> bool:
         """Keep an answer, unless what it is about has changed since it was asked for."""
