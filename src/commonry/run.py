@@ -73,7 +73,7 @@ async def running(
         bookings=Bookings(located["bookings"], token),
         payments=Payments(located["payments"], token),
     )
-    shared = cache or await _cache(settings)
+    shared = cache or await _cache(settings, several=len(here) < len(SERVICES))
     door = Door(peers.users.validate, shared, token)
     built: dict[str, Service] = {}
     async with AsyncExitStack() as stack:
@@ -118,9 +118,9 @@ def _filled(peer: Near | Far, service: Service) -> Near | Far:
     return peer
 
 
-async def _cache(settings: Settings) -> Cache:
+async def _cache(settings: Settings, *, several: bool) -> Cache:
     if not settings.cache_url:
-        return MemoryCache()
+        return MemoryCache(several=several)
     from commonry.kit.cluster import connect  # the driver takes 0.3 s that nobody else should wait for
 
     return await connect(settings.cache_url)

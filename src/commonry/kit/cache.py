@@ -73,9 +73,15 @@ class Cache(Protocol):
 
 
 class MemoryCache:
-    """A bounded, least-recently-used cache in this process: at most `max_bytes` of keys and values."""
+    """A bounded, least-recently-used cache in this process: at most `max_bytes` of keys and values.
 
-    def __init__(self, *, max_bytes: int = 32 * 2**20, clock: Callable[[], float] = time.monotonic) -> None:
+    Where other processes change things too and there is no way to hear of it, it is one of `several`.
+    """
+
+    def __init__(
+        self, *, max_bytes: int = 32 * 2**20, several: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._several = several
         self.max_bytes, self.size, self.epoch, self._clock = max_bytes, 0, 0, clock
         self._kept: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
         self._hearers: dict[str, list[Hearer]] = defaultdict(list)
@@ -129,8 +135,8 @@ class MemoryCache:
         self._hearers[channel].append(Hearer(hear, missed))
 
     def in_touch(self) -> bool:
-        """Always: nobody else publishes."""
-        return True
+        """Whether nobody else publishes."""
+        return not self._several
 
     async def close(self) -> None:
         """Nothing to let go of."""
