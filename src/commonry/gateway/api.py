@@ -15,8 +15,7 @@ from commonry.gateway.admission import Admission
 from commonry.gateway.caching.serving import ResponseCache
 from commonry.gateway.document import Documents
 from commonry.gateway.edge import Edge
-from commonry.gateway.far import FarService
-from commonry.gateway.forward import Upstream, upstreams
+from commonry.gateway.forward import Services, upstreams
 from commonry.gateway.routes import route_for
 from commonry.gateway.status import Health
 from commonry.kit.asgi import Receive, Reply, Scope, Send, answer, json_reply, problem_reply
@@ -50,8 +49,7 @@ async def gateway(
     admission = Admission(settings, shared)
     app = Gateway(services, answers, documents, own_addresses(peers, documents, health))
     edge = Edge(app, admission, settings.max_body)
-    relayed = {name: service for name, service in services.items() if isinstance(service, FarService)}
-    door = Door(edge, lane.protocol(edge, answers, relayed, settings))
+    door = Door(edge, lane.protocol(edge, answers, services, settings))
     far = [peer.replicas for peer in peers.values() if isinstance(peer, Far)]
     hints.connect(far, shared, settings.hedge_seconds)
     watching = (admission.lag.watch(), lane.look_after(door.protocol), *(r.watch() for r in far))
@@ -85,7 +83,7 @@ def own_addresses(peers: Mapping[str, Near | Far], documents: Documents, health:
 class Gateway(NamedTuple):
     """Own addresses first, then the services' by prefix."""
 
-    services: Mapping[str, Upstream]
+    services: Services
     answers: ResponseCache
     documents: Documents
     own: Mapping[str, Own]

@@ -12,7 +12,7 @@ import time
 
 from commonry.gateway import limits
 from commonry.gateway.admission import Admission
-from commonry.gateway.heads import Head
+from commonry.gateway.heads import HOP_BY_HOP, Head, and_named
 from commonry.kit.asgi import App, Message, RawHeaders, Receive, Scope, Send, guarded
 from commonry.kit.http.messages import lines
 from commonry.kit.problems import MethodNotAllowed
@@ -33,6 +33,11 @@ NO_STORE, NO_CACHE = (b"cache-control", b"no-store"), (b"cache-control", b"no-ca
 TO_US = frozenset({b"x-request-id", b"commonry-tags", b"commonry-cache-control"})
 """What services tell the gateway alone; the request's id is always ours."""
 OURS = TO_US | {name for name, _ in (*SECURITY, HTTPS_ONLY, NO_STORE)}
+HOP_BY_HOP_BACK = HOP_BY_HOP | {b"date", b"server"}
+NOT_PASSED_BACK = HOP_BY_HOP_BACK | {b"content-length"}
+"""What is no part of an answer for somebody else; its length is said anew by whoever sends it whole."""
+_PERSONAL = b"\r\ncache-control: no-store\r\ncache-status: commonry; fwd=bypass\r\n" + SECURITY_LINES
+_FOR_ANYONE = b"\r\ncache-control: no-cache\r\ncache-status: commonry; fwd=miss\r\n" + SECURITY_LINES
 CLIENT_LEFT = 499
 """What the log says where there was nobody left to answer."""
 CANCELS = "cancels"
@@ -117,6 +122,30 @@ def outgoing(given: RawHeaders, rid: bytes, personal: bool, how: bytes, scheme: 
     if OURS.isdisjoint([name for name, _ in given]):
         return given + extra, SECURITY_LINES
     return _merged(given, [*extra, *SECURITY]), b""
+
+
+def field_lines(
+    headers: RawHeaders, rid: bytes, personal: bool, scheme: str | None, *, keeps_length: bool = False
+) -> list[bytes]:
+    """The lines of `outgoing`, in parts, for an answer that was not for keeping; without detours where possible."""
+    parts: list[bytes] = []
+    dropped = HOP_BY_HOP_BACK if keeps_length else NOT_PASSED_BACK
+    for name, value in headers:
+        if name in dropped:
+            if name == b"connection":
+                break
+        elif name in OURS or b"\n" in value or b"\r" in value:
+            break
+        else:
+            parts += (name, b": ", value, b"\r\n")
+    else:
+        if scheme != "https":
+            parts += (b"x-request-id: ", rid, _PERSONAL if personal else _FOR_ANYONE)
+            return parts
+    named = and_named(dropped, headers)
+    given = [(n, v.replace(b"\r", b"").replace(b"\n", b" ")) for n, v in headers if n not in named]
+    fields, tail = outgoing(given, rid, personal, b"fwd=bypass" if personal else b"fwd=miss", scheme)
+    return [lines(fields), tail]
 
 
 def _merged(given: RawHeaders, extra: RawHeaders) -> RawHeaders:

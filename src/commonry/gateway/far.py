@@ -9,8 +9,8 @@ import math
 import time
 from collections.abc import AsyncIterator
 
-from commonry.gateway.edge import CANCELS
-from commonry.gateway.heads import HOP_BY_HOP, Head, and_named
+from commonry.gateway.edge import CANCELS, HOP_BY_HOP_BACK
+from commonry.gateway.heads import Head, and_named
 from commonry.kit import deadlines
 from commonry.kit.asgi import Message, RawHeaders, Receive, Scope, Send
 from commonry.kit.http.connection import Answered, Teller
@@ -18,9 +18,6 @@ from commonry.kit.http.messages import Fault, Request, lines
 from commonry.kit.peers import Far
 from commonry.kit.problems import Problem, Unavailable
 from commonry.kit.replica import Begun
-
-NOT_PASSED_BACK = HOP_BY_HOP | {b"date", b"server"}
-
 
 BEGUN = "begun"
 """In a scope: what a service has answered to it already, or the fault."""
@@ -146,7 +143,7 @@ _NO_BODY.is_whole = True
 
 
 async def _passed_back(answered: Answered, send: Send) -> None:
-    dropped = and_named(NOT_PASSED_BACK, answered.headers)
+    dropped = and_named(HOP_BY_HOP_BACK, answered.headers)
     headers = [h for h in answered.headers if h[0] not in dropped]
     await send({"type": "http.response.start", "status": answered.status, "headers": headers})
     if answered.whole is not None:

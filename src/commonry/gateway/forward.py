@@ -6,11 +6,11 @@ own; far, see `far`. Either has `answer_seconds` to begin its answer; a body tha
 
 import asyncio
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import cast
 
 from commonry.gateway.edge import CANCELS
 from commonry.gateway.far import FarService
-from commonry.kit.asgi import Message, Receive, Scope, Send
+from commonry.kit.asgi import App, Message, Receive, Scope, Send
 from commonry.kit.peers import Far, Near
 from commonry.kit.problems import Unavailable
 
@@ -18,18 +18,16 @@ LONGEST_BODY = 300.0
 """Seconds a body may take to come in, however steadily it does."""
 
 
-class Upstream(Protocol):
-    """A service as the gateway sees it."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
-    async def close(self) -> None: ...
-
-
 class NearService:
     """A service in this process."""
 
     def __init__(self, peer: Near, seconds: float) -> None:
         self._peer, self._seconds = peer, seconds
+
+    @property
+    def app(self) -> App:
+        """The service's application, which is there once it has been built."""
+        return self._peer.app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run its application. Raises `Unavailable` when it does not begin to answer in time."""
@@ -87,6 +85,9 @@ class Patience:
         return watched
 
 
-def upstreams(peers: Mapping[str, Near | Far], seconds: float) -> dict[str, Upstream]:
+Services = Mapping[str, NearService | FarService]
+
+
+def upstreams(peers: Mapping[str, Near | Far], seconds: float) -> Services:
     """How to reach each service."""
     return {n: NearService(p, seconds) if isinstance(p, Near) else FarService(p, seconds) for n, p in peers.items()}

@@ -11,7 +11,6 @@ without the machinery that bodies need. Everything else goes the usual way, to t
 import asyncio
 import re
 import time
-from collections.abc import Mapping
 from typing import Any, cast
 
 import httptools
@@ -24,7 +23,9 @@ from commonry.gateway.caching.question import hits
 from commonry.gateway.caching.serving import ResponseCache
 from commonry.gateway.edge import SECURITY, SECURITY_LINES, Edge
 from commonry.gateway.far import FarService
+from commonry.gateway.forward import Services
 from commonry.gateway.heads import MOST_FIELDS, Head, head_of, is_strange
+from commonry.gateway.inside import Inside
 from commonry.gateway.quick import Quick
 from commonry.gateway.relay import Relay
 from commonry.gateway.routes import route_of
@@ -47,7 +48,7 @@ class Lane(HttpToolsProtocol):
 
     edge: Edge
     cache: ResponseCache
-    far: Mapping[str, FarService]
+    services: Services
     lag: Lag
     settings: Settings
     open: set["Lane"]
@@ -110,14 +111,13 @@ class Lane(HttpToolsProtocol):
     def _usual(self, head: Head, target: bytes, begun: Answered | Fault | None) -> Quick:
         return Quick(self, self.edge, self.quick_done, head, target, begun)
 
-    def _relayed(self, head: Head, target: bytes) -> Relay | None:
-        """The request on its way to a far service, if it is not for keeping and nothing speaks against it."""
+    def _relayed(self, head: Head, target: bytes) -> "Relay | Inside | None":
+        """The request on the shortest way to its service, if it is not for keeping and nothing speaks against it."""
         personal = head.asked.is_personal
         if head.asked.only_cached or (not personal and not self.cache.passes(target)):
             return None
         route = route_of(target)
-        service = self.far.get(route.service) if route else None
-        if service is None or route is None or (personal and self.cache.is_for_all(target)):
+        if route is None or (personal and self.cache.is_for_all(target)):
             return None
         client = self._peer(head)
         if self.lag.is_over or not (self._is_spared or self.edge.admission.admits_read(client)):
@@ -126,8 +126,13 @@ class Lane(HttpToolsProtocol):
         def otherwise(begun: Answered | Fault | None) -> None:
             self._quick = self._usual(head, target, begun)
 
-        relay = Relay(self, self.edge, head, route.prefix)
-        return relay if relay.begin(service, target, client, self.quick_done, otherwise) else None
+        service = self.services[route.service]
+        if isinstance(service, FarService):
+            relay = Relay(self, self.edge, head, route.prefix)
+            return relay if relay.begin(service, target, client, self.quick_done, otherwise) else None
+        inside = Inside(self, self.edge, head, route.prefix)
+        inside.begin(service.app, target, client, self.quick_done, otherwise)
+        return inside
 
     def _peer(self, head: Head) -> str:
         return self.edge.admission.client(self.client[0] if self.client else "", head.headers)
@@ -276,9 +281,9 @@ _PLAIN = re.compile(rb"/(?!/)[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*")
 """A path and a query of ordinary characters, so that there is nothing to parse."""
 
 
-def protocol(edge: Edge, cache: ResponseCache, far: Mapping[str, FarService], settings: Settings) -> type[Lane]:
-    """The protocol of a server for this application. `far` are the services in other processes."""
-    told: dict[str, Any] = {"edge": edge, "cache": cache, "far": far, "settings": settings}
+def protocol(edge: Edge, cache: ResponseCache, services: Services, settings: Settings) -> type[Lane]:
+    """The protocol of a server for this application, which stands before these services."""
+    told: dict[str, Any] = {"edge": edge, "cache": cache, "services": services, "settings": settings}
     told |= {"lag": edge.admission.lag, "open": set[Lane]()}
     return type("GatewayLane", (Lane,), told)
 

@@ -10,13 +10,37 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from commonry.gateway.edge import CANCELS, SECURITY
 from commonry.gateway.far import BEGUN
 from commonry.gateway.heads import Head
-from commonry.kit.asgi import App, Message
+from commonry.kit.asgi import App, Message, RawHeaders, Scope
 from commonry.kit.http.connection import Answered
 from commonry.kit.http.messages import Fault, lines
 
 
+def scope_of(connection: HttpToolsProtocol, target: bytes, headers: RawHeaders) -> Scope:
+    """What an application is called with for a plain GET."""
+    path, _, query = target.partition(b"?")
+    text = path.decode("ascii")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": connection.scheme,
+        "path": unquote(text) if "%" in text else text,
+        "raw_path": path,
+        "query_string": query,
+        "root_path": "",
+        "headers": headers,
+        "client": connection.client,
+        "server": connection.server,
+        "state": {},
+    }
+
+
 class Quick:
     """A read without a body, under way: the application is called with as little ado as it allows."""
+
+    FOR_OTHERS: frozenset[int] = frozenset()
+    """Answers of these statuses are not given here."""
 
     def __init__(
         self,
@@ -27,32 +51,17 @@ class Quick:
         target: bytes,
         begun: Answered | Fault | None,
     ) -> None:
-        self._connection, self._over = connection, over
-        path, _, query = target.partition(b"?")
-        text = path.decode("ascii")
-        scope: dict[str, Any] = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "method": "GET",
-            "scheme": connection.scheme,
-            "path": unquote(text) if "%" in text else text,
-            "raw_path": path,
-            "query_string": query,
-            "root_path": "",
-            "headers": head.headers,
-            "head": head,
-            "client": connection.client,
-            "server": connection.server,
-            "state": {},
-            CANCELS: self,
-        }
+        scope = scope_of(connection, target, head.headers)
+        scope["head"] = head
         if begun is not None:
             scope[BEGUN] = begun
-        self._scope = scope
-        self.is_late = False
+        self._begin(connection, app, over, scope)
+
+    def _begin(self, connection: HttpToolsProtocol, app: App, over: Callable[[], None], scope: Scope) -> None:
+        self._connection, self._over, self._scope = connection, over, scope
+        scope[CANCELS] = self
         self._start: Message | None = None
-        self._is_chunked = self._has_begun = self._was_asked = False
+        self.is_late = self._is_chunked = self._has_begun = self._was_asked = self._is_for_others = False
         self._left = 0
         work = cast("Coroutine[Any, Any, None]", app(scope, self._receive, self._send))
         self._task: asyncio.Task[None] = connection.loop.create_task(work)
@@ -89,6 +98,9 @@ class Quick:
         connection = self._connection
         if message["type"] == "http.response.start":
             self._start, self._left = message, 1
+            self._is_for_others = message["status"] in self.FOR_OTHERS
+            return
+        if self._is_for_others:
             return
         start = cast(Message, self._start)
         body, more = message.get("body", b""), message.get("more_body", False)

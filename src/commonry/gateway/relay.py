@@ -11,10 +11,9 @@ from collections.abc import Callable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from commonry.gateway.caching.question import cache_outcome
-from commonry.gateway.edge import OURS, SECURITY_LINES, Edge, outgoing
-from commonry.gateway.far import NOT_PASSED_BACK, FarService
-from commonry.gateway.heads import Head, and_named
-from commonry.kit.asgi import RawHeaders
+from commonry.gateway.edge import Edge, field_lines
+from commonry.gateway.far import FarService
+from commonry.gateway.heads import Head
 from commonry.kit.http.connection import Answered
 from commonry.kit.http.messages import Fault, lines
 from commonry.kit.problems import MethodNotAllowed
@@ -24,10 +23,6 @@ from commonry.kit.telemetry import access, new_request_id, new_span_id, new_trac
 Done = Callable[[], None]
 Otherwise = Callable[[Answered | Fault | None], None]
 """Takes the usual way: with what has come already, or from the start."""
-DROPPED = NOT_PASSED_BACK | {b"content-length"}
-_BYPASS, _MISS = b"fwd=bypass", b"fwd=miss"
-_PERSONAL = b"\r\ncache-control: no-store\r\ncache-status: commonry; fwd=bypass\r\n" + SECURITY_LINES
-_PLAIN = b"\r\ncache-control: no-cache\r\ncache-status: commonry; fwd=miss\r\n" + SECURITY_LINES
 
 
 class Relay:
@@ -70,7 +65,11 @@ class Relay:
     def _write(self, answered: Answered, body: bytes) -> None:
         connection, status, personal = self._connection, answered.status, self._head.asked.is_personal
         date = lines(connection.server_state.default_headers)
-        parts = [STATUS_LINE[status], date, *self._fields(answered.headers, personal)]
+        parts = [
+            STATUS_LINE[status],
+            date,
+            *field_lines(answered.headers, self._rid.encode(), personal, connection.scheme),
+        ]
         if status not in (204, 304):
             parts.append(b"content-length: %d\r\n" % len(body))
         parts += (b"\r\n", body)
@@ -80,23 +79,3 @@ class Relay:
         timer("gateway", "GET", self._route, "2xx" if status < 300 else f"{status // 100}xx").observe(seconds)
         access.request("GET", self._route, status, seconds, self._rid, self._trace)
         self._done()
-
-    def _fields(self, headers: RawHeaders, personal: bool) -> list[bytes]:
-        """The answer's header lines, in parts: as `edge.outgoing` makes them, but without detours where possible."""
-        parts: list[bytes] = []
-        rid = self._rid.encode()
-        for name, value in headers:
-            if name in DROPPED:
-                if name == b"connection":
-                    break
-            elif name in OURS:
-                break
-            else:
-                parts += (name, b": ", value, b"\r\n")
-        else:
-            if self._connection.scheme != "https":
-                parts += (b"x-request-id: ", rid, _PERSONAL if personal else _PLAIN)
-                return parts
-        given = [h for h in headers if h[0] not in and_named(DROPPED, headers)]
-        fields, tail = outgoing(given, rid, personal, _BYPASS if personal else _MISS, self._connection.scheme)
-        return [lines(fields), tail]

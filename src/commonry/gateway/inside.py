@@ -1,0 +1,69 @@
+"""The same short way for a service in this process: its application is called, and its answer written, without layers.
+
+Anything out of the ordinary (a failure, a method that is not allowed) is asked again the usual way, which tells it
+properly; a read may be made twice.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from commonry.gateway.caching.question import cache_outcome
+from commonry.gateway.edge import Edge, field_lines
+from commonry.gateway.heads import Head
+from commonry.gateway.quick import Quick, scope_of
+from commonry.kit.asgi import App, Message
+from commonry.kit.http.messages import lines
+from commonry.kit.problems import MethodNotAllowed
+from commonry.kit.telemetry import access, new_request_id, new_span_id, new_trace_id, timer
+
+
+class Inside(Quick):
+    """One request under way in this process."""
+
+    FOR_OTHERS = frozenset({MethodNotAllowed.status})
+
+    def __init__(self, connection: HttpToolsProtocol, edge: Edge, head: Head, route: str) -> None:
+        self._edge, self._request, self._route, self._connection = edge, head, route, connection
+        self._began = time.perf_counter()
+        self._rid, self._trace = head.request_id or new_request_id(), head.trace_id or new_trace_id()
+
+    def begin(
+        self, app: App, target: bytes, client: str, done: Callable[[], None], otherwise: Callable[[None], None]
+    ) -> None:
+        """Call the application: `done` when it has answered, else `otherwise`."""
+        self._otherwise = otherwise
+        trace = f"00-{self._trace}-{new_span_id()}-01"
+        own = [(b"x-request-id", self._rid.encode()), (b"traceparent", trace.encode())]
+        own.append((b"commonry-client", client.encode()))
+        self._edge.under_way += 1
+        self._begin(self._connection, app, done, scope_of(self._connection, target, self._request.passed + own))
+
+    def _head(self, start: Message, length: int | None) -> bytes:
+        status, headers = start["status"], start["headers"]
+        personal, scheme = self._request.asked.is_personal, self._connection.scheme
+        parts = field_lines(headers, self._rid.encode(), personal, scheme, keeps_length=length is None)
+        if length is None:
+            self._is_chunked = not any(name == b"content-length" for name, _ in headers)
+            parts.append(b"transfer-encoding: chunked\r\n" if self._is_chunked else b"")
+        elif status not in (204, 304):
+            parts.append(b"content-length: %d\r\n" % length)
+        return b"".join((STATUS_LINE[status], lines(self._connection.server_state.default_headers), *parts, b"\r\n"))
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._edge.under_way -= 1
+        failed = not task.cancelled() and task.exception() is not None
+        if not self._has_begun and (failed or self._is_for_others or self.is_late):
+            self._connection.server_state.tasks.discard(task)
+            self._scope.clear()
+            self._otherwise(None)
+            return
+        route = self._scope.get("path_template") or self._route
+        status = self._start["status"] if self._start else 499
+        seconds = time.perf_counter() - self._began
+        cache_outcome("bypass" if self._request.asked.is_personal else "pass")
+        timer("gateway", "GET", route, "2xx" if status < 300 else f"{status // 100}xx").observe(seconds)
+        access.request("GET", route, status, seconds, self._rid, self._trace)
+        super()._done(task)
