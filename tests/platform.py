@@ -1,8 +1,8 @@
 """A whole platform under test, run as people run it: real processes, real HTTP, real PostgreSQL.
 
 `platform` comes in two modes, and a test that takes it runs in both: near is one `commonry up`; far is one PostgreSQL,
-every service in a process of its own (bookings twice), and the gateway before them. Nothing outlives the test session,
-even when that is killed: every process asks the kernel to be told.
+every service in a process of its own (bookings twice, where a test does not ask for more), and the gateway before them.
+Nothing outlives the test session, even when that is killed: every process asks the kernel to be told.
 """
 
 import ctypes
@@ -31,6 +31,9 @@ from commonry.kit.postgres import EmbeddedPostgres
 from commonry.kit.settings import load
 
 OWNERS = ("users", "inventory", "bookings", "payments")
+SERVED = ("gateway", *OWNERS)
+TWICE = {"bookings": 2}
+"""How many processes a far platform has of a service, where it is not one."""
 PR_SET_PDEATHSIG = 1
 LONGEST_START = 60.0
 SHORT = {"COMMONRY_LOG_LEVEL": "info", "COMMONRY_PASSWORD_QUEUE": "500"}
@@ -107,7 +110,7 @@ class Process:
 
 @dataclass
 class Platform:
-    """A running platform: `url` is the gateway's, `processes` are by name, when far also `bookings-2`."""
+    """A running platform: `url` is the first gateway's, `processes` are by name, a second of a service is `name-2`."""
 
     mode: str
     url: str
@@ -235,10 +238,16 @@ class Person:
 
 
 @contextmanager
-def started(mode: str, folder: Path, **env: str) -> Iterator[Platform]:
+def started(mode: str, folder: Path, *, replicas: Mapping[str, int] = TWICE, **env: str) -> Iterator[Platform]:
     """A platform of one's own, for tests that break it. `env` are settings: `COMMONRY_ANSWER_HOURS="0.001"`."""
-    run = near if mode == "near" else far
-    platform = run(folder, SHORT | env)
+    whole = SHORT | env
+    with running(near(folder, whole) if mode == "near" else far(folder, whole, replicas)) as platform:
+        yield platform
+
+
+@contextmanager
+def running(platform: Platform) -> Iterator[Platform]:
+    """Start it, for as long as the block lasts. What its processes are told can be changed before."""
     try:
         for process in platform.processes.values():
             process.start()
@@ -258,23 +267,23 @@ def near(folder: Path, env: Mapping[str, str]) -> Platform:
     return platform
 
 
-def far(folder: Path, env: Mapping[str, str]) -> Platform:
-    """A process per service and replica, not started yet; PostgreSQL runs and is migrated."""
-    ports = {name: free_port() for name in ("gateway", *OWNERS, "bookings-2")}
+def far(folder: Path, env: Mapping[str, str], replicas: Mapping[str, int] = TWICE) -> Platform:
+    """A process per service and replica, not started yet; PostgreSQL runs and is migrated. The second is `name-2`."""
+    every = {name: [name, *(f"{name}-{n}" for n in range(2, replicas.get(name, 1) + 1))] for name in SERVED}
+    ports = {name: free_port() for names in every.values() for name in names}
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     server = EmbeddedPostgres(folder / "data")
     server.start()
     server.create_databases(OWNERS)
     template = url_of(server)
-    peers = {f"COMMONRY_{name.upper()}_URL": urls[name] for name in OWNERS}
-    peers["COMMONRY_BOOKINGS_URL"] = f"{urls['bookings']},{urls['bookings-2']}"
+    peers = {f"COMMONRY_{service.upper()}_URL": ",".join(urls[n] for n in every[service]) for service in OWNERS}
     told = dict(env) | peers | {"COMMONRY_DATABASE_URL": template, "COMMONRY_SERVICE_TOKEN": secrets.token_hex(16)}
     platform = Platform("far", urls["gateway"], told, folder / "data", server=server)
     subprocess.run(
         [sys.executable, "-m", "commonry", "migrate"], env=_environment(told), check=True, capture_output=True
     )
     for name, port in ports.items():
-        _add(platform, name, ["serve", name.removesuffix("-2"), "--port", str(port)], urls[name], folder)
+        _add(platform, name, ["serve", name.partition("-")[0], "--port", str(port)], urls[name], folder)
     return platform
 
 
