@@ -129,6 +129,8 @@ class Connection(asyncio.Protocol):
             self.on_message_complete()
             if self._tell is not None:
                 self._answer()
+            elif self._more is not None and not self._more.done():
+                self._more.set_result(None)
         self.break_off(
             f"closed the connection{f': {exc}' if exc else ''}", stale=self.reused and not self._is_answering
         )
@@ -144,10 +146,13 @@ class Connection(asyncio.Protocol):
 
     # what the parser tells
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._done:
+    def on_message_begin(self) -> None:
+        if self._done:  # perhaps only the beginning of one: the next answer would be read as its end
             raise ValueError("more than one answer")
-        self._headers.append((name.lower(), value))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._head_done:  # else it is a trailer
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._status = status = self._parser.get_status_code()
