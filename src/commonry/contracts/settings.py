@@ -90,7 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 0
     shed_seconds: Annotated[
         float, Meta(gt=0, description="How late a gateway's event loop may run before new requests are turned away.")
-    ] = 0.5
+    ] = 1.0
     header_seconds: Annotated[float, Meta(gt=0, description="How long a request's header may take to arrive.")] = 10
     send_seconds: Annotated[
         float, Meta(gt=0, description="How long a client may take nothing of its answer before it is cut off.")

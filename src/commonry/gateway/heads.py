@@ -15,7 +15,7 @@ from commonry.gateway.asked import asked
 from commonry.kit.asgi import RawHeaders
 from commonry.kit.http.messages import lines
 
-MOST, LONGEST = 4096, 2048
+MOST, LONGEST = 1024, 2048
 MOST_FIELDS = 100
 ONCE = (b"content-length", b"host", b"transfer-encoding")
 ONLY_INSIDE = b"commonry-"

@@ -60,7 +60,10 @@ class Replicas:
             else:
                 answered = await self._tried(request, deadline, tried)
         except Fault:
-            self.breaker.failed(turn)
+            if tried:
+                self.breaker.failed(turn)
+            else:
+                self.breaker.gave_up(turn)  # nobody was free to be asked, as while one comes back slowly
             raise
         except BaseException:  # why: whatever called it off, it says nothing about the service; and it is raised again
             self.breaker.gave_up(turn)
