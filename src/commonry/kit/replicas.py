@@ -20,10 +20,12 @@ from commonry.kit.replica import BROKEN, Begun, Replica
 from commonry.kit.telemetry import upstream_tries
 
 CHECK_SECONDS, CHECK_PATIENCE = 0.5, 1.0
-RESOLVE_SECONDS = 5.0
+RESOLVE_SECONDS, RESOLVE_PATIENCE = 5.0, 1.0
 BY_NAME = "dns+"
 EARNED, SAVED = 0.2, 100.0
 """Repetitions that each request earns, and how many can be saved up."""
+ALL = 0.95
+"""Share of bad answers at which the whole service is left alone. Less is the business of its replicas' breakers."""
 
 log = structlog.get_logger()
 
@@ -33,9 +35,10 @@ class Replicas:
 
     def __init__(self, name: str, urls: Sequence[str], *, rules: Rules = USUAL) -> None:
         self.name, self._urls, self._rules = name, [u.rstrip("/") for u in urls], rules
-        self.breaker = Breaker(rules, told=lambda state: log.warning("breaker", service=name, state=state))
+        whole = rules._replace(share=max(rules.share, ALL))
+        self.breaker = Breaker(whole, told=lambda state: log.warning("breaker", service=name, state=state))
         self.hedge_after = 0.0
-        """Seconds after which a repeatable request is also sent to another replica; 0: never."""
+        """Seconds after which a read is also sent to another replica; 0: never."""
         self.opened: Callable[[str], None] = lambda _: None
         """Told the URL of a replica whose breaker has opened."""
         self._watched = False
@@ -55,7 +58,7 @@ class Replicas:
         began = time.monotonic()
         tried: list[Replica] = []
         try:
-            if self.hedge_after and request.repeatable and len(self.all) > 1:
+            if self.hedge_after and request.method == b"GET" and len(self.all) > 1:
                 answered = await self._hedged(request, deadline, tried)
             else:
                 answered = await self._tried(request, deadline, tried)
@@ -148,6 +151,8 @@ class Replicas:
                 done, waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
                 good = next((t for t in done if t.exception() is None), None)
                 if good is not None or not waiting:
+                    for late in done - {good}:
+                        _abandon(late)
                     return (good or first).result()
                 asked = waiting
         finally:
@@ -246,6 +251,11 @@ class Replicas:
             replica.pool.close()
 
 
+def _abandon(late: asyncio.Task[Answered]) -> None:
+    if late.exception() is None:
+        late.result().abandon()
+
+
 _ALIVE = Request(b"GET", b"/healthz", b"", repeatable=True)
 
 
@@ -253,8 +263,9 @@ async def _addresses(name: str) -> set[str]:
     """`dns+http://host:port` → a URL per address; none when the name cannot be resolved now."""
     parts = urlsplit(name.removeprefix(BY_NAME))
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
-    except OSError as e:
+        async with asyncio.timeout(RESOLVE_PATIENCE):
+            found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError) as e:
         log.warning("name not resolved", name=parts.hostname, trouble=str(e))
         return set()
     hosts = {str(address[0]) for *_, address in found}
