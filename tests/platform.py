@@ -253,9 +253,25 @@ def running(platform: Platform) -> Iterator[Platform]:
             process.start()
         for process in platform.processes.values():
             process.wait()
+        for name, process in platform.processes.items():
+            if name.startswith("gateway"):
+                _wait_for_peers(process)
         yield platform
     finally:
         platform.end()
+
+
+def _wait_for_peers(gateway: Process) -> None:
+    """A gateway that was there before the services has stopped asking them, for a moment."""
+    deadline = time.monotonic() + LONGEST_START
+    while True:
+        with urllib.request.urlopen(f"{gateway.url}/api/v1/status", timeout=10) as answer:
+            said = msgspec.json.decode(answer.read())
+        if all(service["breaker"] == "closed" for service in said["services"].values()):
+            return
+        if time.monotonic() > deadline:
+            pytest.fail(f"{gateway.name} does not find its services: {said}")
+        time.sleep(0.05)
 
 
 def near(folder: Path, env: Mapping[str, str]) -> Platform:
