@@ -30,7 +30,7 @@ class Rules(NamedTuple):
     slow: float = 5.0
     slow_share: float = 0.8
     rest: float = 1.0
-    longest: float = 4.0
+    longest: float = 2.0
 
 
 USUAL = Rules()

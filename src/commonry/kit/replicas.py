@@ -41,7 +41,7 @@ class Replicas:
         """Seconds after which a read is also sent to another replica; 0: never."""
         self.opened: Callable[[str], None] = lambda _: None
         """Told the URL of a replica whose breaker has opened."""
-        self._watched = False
+        self._watched = False  # if we are, only our own check is a probe: no caller waits for what may be dead
         self._budget, self._turn, self._resolved_at = SAVED, 0, 0.0
         self.all = [self._replica(u) for u in self._urls if not u.startswith(BY_NAME)]
 
@@ -99,7 +99,7 @@ class Replicas:
         self._budget = min(self._budget + EARNED, SAVED)
         fault: Fault | None = None
         while True:
-            replica = self._pick(tried, probing=request.repeatable or not self._watched)
+            replica = self._pick(tried, probing=not self._watched)
             if replica is None and fault is not None and fault.stale and tried.count(tried[-1]) < 2:
                 replica = tried[-1]  # only the connection was old
             if replica is None:
