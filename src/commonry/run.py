@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import importlib
 import secrets
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from commonry.bookings.api import build as bookings
 from commonry.contracts.bookings import Bookings
@@ -28,12 +29,15 @@ from commonry.kit.auth import Door
 from commonry.kit.cache import Cache, MemoryCache
 from commonry.kit.db import Database
 from commonry.kit.peers import Far, Near
+from commonry.kit.replicas import Replicas
 from commonry.kit.service import Service
 from commonry.payments.api import build as payments
 from commonry.users.api import build as users
 
 SERVICES = {"users": users, "inventory": inventory, "bookings": bookings, "payments": payments}
 """Services with a database of their own. The gateway owns nothing and is built on top."""
+STARTING = 3.0
+"""Seconds for which a service does not look whether the others are there: they are being started too."""
 
 
 def migrations(service: str) -> Path:
@@ -86,6 +90,8 @@ async def running(
         for far in located.values():
             if isinstance(far, Far):
                 stack.push_async_callback(far.close)
+        if here:  # a gateway looks after its own
+            await stack.enter_async_context(looked_after(located))
         if settings.workers:
             await stack.enter_async_context(kept_running(built))
         yield built, located, Surroundings(settings, _no_database(), shared, door, peers)
@@ -137,10 +143,24 @@ async def _opened(stack: AsyncExitStack, settings: Settings, name: str) -> Datab
     return db
 
 
-@asynccontextmanager
-async def kept_running(services: Mapping[str, Service]) -> AsyncGenerator[None]:
+def looked_after(peers: Mapping[str, Near | Far]) -> AbstractAsyncContextManager[None]:
+    """A replica of a far service that hangs is noticed, and its requests given to another, until the end."""
+
+    async def look(replicas: Replicas) -> None:
+        await asyncio.sleep(STARTING)
+        await replicas.watch()
+
+    return _until_the_end([partial(look, peer.replicas) for peer in peers.values() if isinstance(peer, Far)])
+
+
+def kept_running(services: Mapping[str, Service]) -> AbstractAsyncContextManager[None]:
     """The loops of these services run until the end."""
-    tasks = [asyncio.create_task(loop()) for service in services.values() for loop in service.loops]
+    return _until_the_end([loop for service in services.values() for loop in service.loops])
+
+
+@asynccontextmanager
+async def _until_the_end(loops: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> AsyncGenerator[None]:
+    tasks = [asyncio.create_task(loop()) for loop in loops]
     try:
         yield
     finally:
