@@ -2,6 +2,7 @@
 
 import click
 
+from commonry.cli.backing_up import backup, restore
 from commonry.cli.doctor import doctor
 from commonry.cli.loading import demo, export, import_
 from commonry.cli.members import promote
@@ -13,6 +14,7 @@ Examples:
   commonry up                     everything, on http://127.0.0.1:8000
   commonry demo                   play a whole loan against it, step by step
   commonry import things.csv --email you@example.org
+  commonry backup                 everything into one file
   commonry doctor                 what is wrong, and what to do
 """
 
@@ -26,5 +28,5 @@ def commonry() -> None:
     """
 
 
-for command in (up, demo, import_, export, promote, doctor, serve, migrate):
+for command in (up, demo, import_, export, promote, backup, restore, doctor, serve, migrate):
     commonry.add_command(command)

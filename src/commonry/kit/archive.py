@@ -1,6 +1,6 @@
 """One file that holds many, whole or not there at all, and shows when a byte of it has changed.
 
-A zip file, so that it can be read without us, too. Its last member describes the others: anything the writer wants to
+A zip file, so that it can be read without us, too. Its last part describes the others: anything the writer wants to
 say, and each one's size and SHA-256. It is written under another name, synced, and only then gets its own.
 """
 
@@ -24,7 +24,7 @@ class Broken(Exception):
     """Not one of our archives, or no longer as it was written. The words continue a sentence that names the file."""
 
 
-class Member(msgspec.Struct, frozen=True):
+class Part(msgspec.Struct, frozen=True):
     """What is inside under one name."""
 
     size: int
@@ -32,15 +32,15 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Writing:
-    """Takes members while the archive is being made."""
+    """Takes parts while the archive is being made."""
 
     def __init__(self, file: zipfile.ZipFile) -> None:
         self._file = file
-        self.members: dict[str, Member] = {}
+        self.parts: dict[str, Part] = {}
 
     @contextmanager
-    def member(self, name: str, *, packed: bool = True) -> Generator[Callable[[bytes], None]]:
-        """What takes the bytes of a new member, which need not fit in memory."""
+    def part(self, name: str, *, packed: bool = True) -> Generator[Callable[[bytes], None]]:
+        """What takes the bytes of a new part, which need not fit in memory."""
         info = zipfile.ZipInfo(name)
         info.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
         info.external_attr = 0o600 << 16
@@ -54,27 +54,28 @@ class Writing:
                 size += len(some)
 
             yield take
-        self.members[name] = Member(size, digest.hexdigest())
+        self.parts[name] = Part(size, digest.hexdigest())
 
     def add(self, name: str, content: IO[bytes]) -> None:
-        """A member from a file, as it is: what is large is packed already."""
-        with self.member(name, packed=False) as take:
+        """A part from a file, as it is: what is large is packed already."""
+        with self.part(name, packed=False) as take:
             while some := content.read(CHUNK):
                 take(some)
 
     def describe(self, description: Any) -> None:
-        """The last member: the writer's words and the list of the others."""
-        said = {"description": description, "members": self.members}
-        with self.member(DESCRIPTION) as take:
+        """The last part: the writer's words and the list of the others."""
+        said = {"description": description, "parts": self.parts}
+        with self.part(DESCRIPTION) as take:
             take(msgspec.json.format(msgspec.json.encode(said), indent=1))
 
 
 @contextmanager
 def written(target: Path) -> Generator[Writing]:
-    """A new archive at `target`, for its owner only. Whatever goes wrong leaves `target` as it was."""
-    number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # its mode is 0600
-    new = Path(name)
+    """A new archive at `target`, readable by us alone. Whatever goes wrong leaves `target` as it was."""
+    new: Path | None = None
     try:
+        number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # its mode is 0600
+        new = Path(name)
         with open(number, "w+b") as file:
             with zipfile.ZipFile(file, "w", allowZip64=True) as zipped:
                 yield Writing(zipped)
@@ -83,11 +84,13 @@ def written(target: Path) -> Generator[Writing]:
         new.replace(target)
         sync(target.parent)
     except OSError as e:
-        e.filename = e.filename if isinstance(e.filename, str) and e.filename != name else str(target)
+        if e.filename is None or Path(e.filename).name.startswith(f".{target.name}."):
+            e.filename = str(target)
         raise
     finally:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
+        if new is not None:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
 
 
 def sync(folder: Path) -> None:
@@ -106,19 +109,19 @@ class Reading:
         self._file = file
         said = self._said()
         self.description: Any = said.get("description")
-        self.members = msgspec.convert(said.get("members"), dict[str, Member])
-        if {i.filename for i in file.infolist()} != {*self.members, DESCRIPTION} or not all(map(_stays_below, self)):
+        self.parts = msgspec.convert(said.get("parts"), dict[str, Part])
+        if {i.filename for i in file.infolist()} != {*self.parts, DESCRIPTION} or not all(map(_stays_below, self)):
             raise Broken("holds other files than it says")
 
     def _said(self) -> dict[str, Any]:
         return msgspec.json.decode(self._file.read(DESCRIPTION), type=dict[str, Any])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.members)
+        return iter(self.parts)
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """The bytes of a member. Raises `Broken`, at the latest after the last, when they are not those written."""
-        digest, known = hashlib.sha256(), self.members[name]
+        """The bytes of a part. Raises `Broken`, at the latest after the last, when they are not those written."""
+        digest, known = hashlib.sha256(), self.parts[name]
         with _told(), self._file.open(name) as inside:
             while some := inside.read(CHUNK):
                 digest.update(some)
@@ -128,7 +131,7 @@ class Reading:
 
     def check(self, tell: Callable[[int, int], None]) -> None:
         """Read all of it, telling how many bytes are done of how many. Raises `Broken`."""
-        done, whole = 0, sum(m.size for m in self.members.values())
+        done, whole = 0, sum(m.size for m in self.parts.values())
         for name in self:
             for some in self.chunks(name):
                 done += len(some)
