@@ -24,10 +24,11 @@ _AT_ONCE = struct.pack("ii", 1, 0)
 
 
 class Seen(NamedTuple):
-    """A request that reached the server, or the beginning of an answer (then `what` is empty)."""
+    """A request that reached the server, or the beginning of its answer, which comes back."""
 
     at: float
     what: str
+    is_answer: bool
 
 
 class Proxy:
@@ -58,13 +59,13 @@ class Proxy:
         """End every connection with a reset."""
         self._loop.call_soon_threadsafe(self._cut)
 
-    def requests(self, since: float = 0.0, until: float = float("inf"), *, but: tuple[str, ...] = ()) -> list[str]:
-        """What reached the server between these instants of `time.monotonic`, without these paths."""
-        return [s.what for s in self.seen if since <= s.at < until and s.what and not s.what.endswith(but or "\n")]
+    def requests(self, since: float, until: float) -> list[str]:
+        """What reached the server between these instants of `time.monotonic`."""
+        return [s.what for s in self.seen if since <= s.at < until and not s.is_answer]
 
-    def answered(self, since: float) -> float:
-        """When the first answer after this instant began; infinite if none did."""
-        return min((s.at for s in self.seen if s.at >= since and not s.what), default=float("inf"))
+    def answered(self, since: float, what: str) -> float:
+        """When the first answer to this request after that instant began; infinite if none did."""
+        return min((s.at for s in self.seen if s.at >= since and s.is_answer and s.what == what), default=float("inf"))
 
     def end(self) -> None:
         self._done(self._become("refuse"))
@@ -101,12 +102,13 @@ class Proxy:
             await self._passing.wait()
             there, back = await asyncio.open_connection(*self._target)
             self._open.add(back)
-            await asyncio.gather(self._pumped(reader, back, writer), self._pumped(there, writer, back))
+            asked = [""]
+            await asyncio.gather(self._pumped(reader, back, writer, asked), self._pumped(there, writer, back, asked))
         self._open.discard(writer)
         writer.transport.abort()
 
     async def _pumped(
-        self, reader: asyncio.StreamReader, to: asyncio.StreamWriter, behind: asyncio.StreamWriter
+        self, reader: asyncio.StreamReader, to: asyncio.StreamWriter, behind: asyncio.StreamWriter, asked: list[str]
     ) -> None:
         """Pass on what comes until it ends; then so does the other direction."""
         try:
@@ -115,18 +117,20 @@ class Proxy:
                 await self._passing.wait()
                 if behind.is_closing() or reader.at_eof():
                     break  # whoever sent this has left meanwhile
-                self._note(piece)
+                self._note(piece, asked)
                 to.write(piece)
                 await to.drain()
         finally:
             self._open.discard(to)
             to.close()
 
-    def _note(self, piece: bytes) -> None:
+    def _note(self, piece: bytes, asked: list[str]) -> None:
+        """See a request, or an answer to what was asked last on this connection."""
         if found := _REQUEST.match(piece):
-            self.seen.append(Seen(monotonic(), f"{found[1].decode()} {found[2].decode()}"))
+            asked[0] = f"{found[1].decode()} {found[2].decode()}"
+            self.seen.append(Seen(monotonic(), asked[0], is_answer=False))
         elif piece.startswith(b"HTTP/1.1 "):
-            self.seen.append(Seen(monotonic(), ""))
+            self.seen.append(Seen(monotonic(), asked[0], is_answer=True))
 
 
 @contextmanager
