@@ -15,6 +15,7 @@ import msgspec
 from commonry.gateway.caching import rules
 from commonry.gateway.caching.rules import Life, RawHeaders
 from commonry.kit.cache import Cache
+from commonry.kit.http.messages import lines
 from commonry.kit.tags import PURGE
 from commonry.kit.telemetry import cache_purges, cached_bytes
 
@@ -94,7 +95,9 @@ class Entry:
         if status == 200 and not any(name == b"etag" for name, _ in kept):
             kept.append((b"etag", b'W/"%b"' % hashlib.blake2b(body, digest_size=9).hexdigest().encode()))
         vary = rules.varies(headers)
-        head = b"".join([b"%b: %b\r\n" % pair for pair in kept])
+        head = lines(kept)
+        if not head.count(b"\n") == head.count(b"\r") == len(kept):  # a line break in a value would be a field
+            head = lines((name, b" ".join(value.split())) for name, value in kept)
         values = rules.values(vary, asked)
         return cls(status, head, body, life, rules.tags(headers), epoch, time.monotonic(), vary, values)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from commonry.gateway.caching.entries import Entries, Entry
 from commonry.kit.asgi import RawHeaders
 from commonry.kit.cache import Cache
+from commonry.kit.problems import Problem
 
 PASS_SECONDS = 5.0
 """How long it is remembered that an address gives nothing to keep."""
@@ -25,10 +26,10 @@ NOT_KEPT = b"-"
 
 
 class Flight(NamedTuple):
-    """Somebody asks the service, since this epoch; `done` has the entry, or None when there is nothing to share."""
+    """Somebody asks the service, since this epoch; `done` has the entry, the failure, or None: nothing to share."""
 
     epoch: int
-    done: asyncio.Future[Entry | None]
+    done: asyncio.Future[Entry | Problem | None]
 
 
 class Layers:
@@ -60,6 +61,13 @@ class Layers:
             del self._flights[target]
         if not flight.done.done():
             flight.done.set_result(entry)
+
+    def fail(self, target: bytes, flight: Flight, problem: Problem) -> None:
+        """The service fails. Those who wait need not find out one after the other, here or at another gateway."""
+        if not flight.done.done():
+            flight.done.set_result(problem)
+        if self._shared:
+            self.later(self._cache.drop(_lead(target)))
 
     # what is for keeping
 

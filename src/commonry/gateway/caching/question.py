@@ -7,8 +7,8 @@ and it says so.
 from collections.abc import Awaitable, Callable
 
 from commonry.gateway.caching import rules
-from commonry.gateway.caching.entries import Entry
-from commonry.gateway.caching.layers import Layers
+from commonry.gateway.caching.entries import Entries, Entry
+from commonry.gateway.caching.layers import Flight, Layers
 from commonry.gateway.heads import Head
 from commonry.kit.asgi import Message, Receive, Scope, Send
 from commonry.kit.problems import Problem, Unavailable
@@ -50,18 +50,19 @@ class Question:
             if entry is not None:
                 await reply(self._outer, self._send, entry, b"hit; detail=shared", "shared")
             else:
-                entry = await self._fetched(stale)
+                entry = await self._fetched(stale, flight)
         finally:
             self._layers.end(self._target, flight, entry)
 
-    async def _fetched(self, stale: Entry | None) -> Entry | None:
+    async def _fetched(self, stale: Entry | None, flight: Flight) -> Entry | None:
         usable = stale if stale is not None and stale.age() < stale.life.on_error else None
         try:
             entry = await self._ask(holding_errors=usable is not None)
         except Problem as e:
-            if usable is None or e.status < 500 or not self._layers.entries.is_current(usable):
+            if e.status < 500:
                 raise
-            await reply(self._outer, self._send, usable, b"hit; fwd=stale; detail=origin-away", "error", failed=True)
+            self._layers.fail(self._target, flight, e)
+            await reply_failing(self._outer, self._send, usable, self._layers.entries, e)
             return None
         if entry is not None:
             await reply(self._outer, self._send, entry, b"fwd=miss; stored", "miss")
@@ -141,6 +142,13 @@ async def reply(scope: Scope, send: Send, entry: Entry, how: bytes, outcome: str
     headers.append((b"content-length", b"%d" % len(entry.body)))
     await send({"type": "http.response.start", "status": entry.status, "headers": headers})
     await send({"type": "http.response.body", "body": entry.body})
+
+
+async def reply_failing(scope: Scope, send: Send, stale: Entry | None, entries: Entries, problem: Problem) -> None:
+    """The service fails: answer with what is stale, if that is allowed. Raises the problem if not."""
+    if stale is None or stale.age() >= stale.life.on_error or not entries.is_current(stale):
+        raise problem
+    await reply(scope, send, stale, b"hit; fwd=stale; detail=origin-away", "error", failed=True)
 
 
 _counts = {

@@ -9,10 +9,10 @@ from typing import Any
 
 from commonry.gateway.caching.entries import Entry
 from commonry.gateway.caching.layers import Layers
-from commonry.gateway.caching.question import Question, Upstream, cache_outcome, reply
+from commonry.gateway.caching.question import Question, Upstream, cache_outcome, reply, reply_failing
 from commonry.kit.asgi import Message, RawHeaders, Receive, Scope, Send
 from commonry.kit.cache import Cache
-from commonry.kit.problems import Unavailable
+from commonry.kit.problems import Problem, Unavailable
 
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -58,6 +58,9 @@ class ResponseCache:
             await Question(self._layers, target, scope, receive, send, upstream).answer(entry)
             return True
         shared = await asyncio.shield(flight.done)
+        if isinstance(shared, Problem):
+            await reply_failing(scope, send, entry, self.entries, shared)
+            return True
         if shared is None or not shared.suits(scope["headers"]) or not self.entries.is_current(shared):
             return False
         await reply(scope, send, shared, b"hit; collapsed", "collapsed")
