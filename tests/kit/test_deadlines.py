@@ -4,10 +4,13 @@ import asyncio
 import time
 
 import pytest
+from litestar import get
 
 from commonry.contracts.problems import ItemTaken
-from commonry.kit import deadlines
+from commonry.kit import deadlines, service
 from commonry.kit.asgi import answer, json_reply, problem_reply
+from commonry.kit.auth import Door
+from commonry.kit.cache import MemoryCache
 from commonry.kit.peers import TIMEOUT, Client, Near
 from commonry.kit.problems import Unavailable
 
@@ -123,3 +126,22 @@ async def test_problems_come_through_as_ever():
     deadlines.adopt(told(1))
     with pytest.raises(ItemTaken):
         await asked_of(taken)
+
+
+async def test_a_near_call_leaves_its_callers_deadline_as_it_was():
+    """The service runs in its caller's own task: what held for the call must not hold for what comes after it."""
+
+    @get("/left")
+    async def left() -> float:
+        return deadlines.left(60)
+
+    door = Door(nobody, MemoryCache(), "token")
+    near = Near("other", service.build("other", [left], door=door).app)
+    deadlines.lift()
+    during = await Client(near, "token").ask("GET", "/left", float, timeout=2)
+    assert 1 < during <= 2 - deadlines.MARGIN
+    assert deadlines.left(60) == 60
+
+
+async def nobody(_: str) -> None:
+    return None

@@ -15,12 +15,19 @@ MARGIN = 0.05
 _until: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
-def adopt(headers: list[tuple[bytes, bytes]]) -> None:
-    """From now on, in this task, the caller's deadline holds, if it has said one."""
+def adopt(headers: list[tuple[bytes, bytes]]) -> float | None:
+    """From now on, in this task, the caller's deadline holds, if it has said one. What held before, for `back_to`."""
+    before = _until.get()
     for name, value in headers:
         if name == RAW_HEADER and value.isdigit():
             _until.set(time.monotonic() + int(value) / 1000)
-            return
+            break
+    return before
+
+
+def back_to(before: float | None) -> None:
+    """The request is answered: a near caller, whose task this is too, goes on with its own deadline."""
+    _until.set(before)
 
 
 def lift() -> None:

@@ -161,15 +161,18 @@ def _observe(name: str, app: Any) -> Any:
             return
         status = [500]
         adopt_ids(scope["headers"])
-        deadlines.adopt(scope["headers"])
+        before = deadlines.adopt(scope["headers"])
 
         async def note(message: Any) -> None:
             if message["type"] == "http.response.start":
                 status[0] = message["status"]
             await send(message)
 
-        with observed(name, scope, status):
-            await app(scope, receive, note)
+        try:
+            with observed(name, scope, status):
+                await app(scope, receive, note)
+        finally:
+            deadlines.back_to(before)
 
     return observing
 
