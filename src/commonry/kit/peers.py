@@ -143,7 +143,8 @@ class Far:
                 got = await self.replicas.ask(asked, time.monotonic() + timeout)
                 return Answer(got.status, {k.decode(): v.decode("latin-1") for k, v in got.headers}, await got.read())
         except (Fault, TimeoutError) as e:
-            raise Unavailable(f"{self.name} did not answer.") from e
+            is_away = isinstance(e, Fault) and not e.sent
+            raise Unavailable(f"{self.name} is away." if is_away else f"{self.name} did not answer.") from e
 
     async def close(self) -> None:
         """Close the connections."""
