@@ -148,6 +148,11 @@ def field_lines(
     return [lines(fields), tail]
 
 
+def completed(given: RawHeaders) -> RawHeaders:
+    """A kept answer's fields with those that the edge puts on, all but the request's id."""
+    return _merged(given, [NO_CACHE, *SECURITY])
+
+
 def _merged(given: RawHeaders, extra: RawHeaders) -> RawHeaders:
     """An answer's headers and the extra ones that it does not have itself, without those that are for us alone."""
     kept = [h for h in given if h[0] not in TO_US]

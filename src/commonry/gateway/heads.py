@@ -50,6 +50,8 @@ class Head:
         special = a.is_personal or a.insists or a.only_cached or a.must_not_keep or a.is_partial or a.known
         self.may_hit = not special
         """Whether whatever is kept for everyone may be given, whole, to whom sends this."""
+        self.may_be_relayed = not (a.only_cached or a.must_not_keep or a.is_partial)
+        """Whether what is not for keeping may be asked for on the shortest way."""
 
     @cached_property
     def fields(self) -> bytes:

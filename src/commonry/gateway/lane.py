@@ -21,7 +21,7 @@ from commonry.gateway.admission import Lag
 from commonry.gateway.caching.entries import Entry
 from commonry.gateway.caching.question import hits
 from commonry.gateway.caching.serving import ResponseCache
-from commonry.gateway.edge import SECURITY, SECURITY_LINES, Edge
+from commonry.gateway.edge import SECURITY, Edge, completed
 from commonry.gateway.far import FarService
 from commonry.gateway.forward import Services
 from commonry.gateway.heads import MOST_FIELDS, Head, head_of, is_strange
@@ -114,7 +114,7 @@ class Lane(HttpToolsProtocol):
     def _relayed(self, head: Head, target: bytes) -> "Relay | Inside | None":
         """The request on the shortest way to its service, if it is not for keeping and nothing speaks against it."""
         personal = head.asked.is_personal
-        if head.asked.only_cached or (not personal and not self.cache.passes(target)):
+        if not head.may_be_relayed or (not personal and not self.cache.passes(target)):
             return None
         route = route_of(target)
         if route is None or (personal and self.cache.is_for_all(target)):
@@ -158,10 +158,11 @@ class Lane(HttpToolsProtocol):
         """The head of a hit but for the request's id, made once a second."""
         if not entry.route:
             entry.route = getattr(route_of(target), "prefix", "unrouted")
-        said = (age, int(entry.life.fresh) - age, len(entry.body))
-        how = b"age: %d\r\ncache-status: commonry; hit; ttl=%d\r\ncontent-length: %d\r\n" % said
+        how = b"commonry; hit; ttl=%d" % (int(entry.life.fresh) - age)
+        said = [(b"age", b"%d" % age), (b"cache-status", how), (b"content-length", b"%d" % len(entry.body))]
         date = lines(self.server_state.default_headers)
-        entry.ready = b"".join((STATUS_LINE[200], date, entry.head, how, SECURITY_LINES, b"x-request-id: "))
+        fields = lines(completed([*entry.headers(), *said]))
+        entry.ready = b"".join((STATUS_LINE[200], date, fields, b"x-request-id: "))
         entry.ready_for = age
         return entry.ready
 
@@ -172,6 +173,11 @@ class Lane(HttpToolsProtocol):
         self._in_message = self._in_head = True
         self._head_size, self._head_began = 0, self.loop.time()
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of its head; one that comes after the body is nothing to us."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Its head is there."""
