@@ -8,14 +8,16 @@ Whoever answers leaves in the scope what belongs into the answer's head: `how` i
 (what is left of a rate limit), `methods` (what a 405 should say).
 """
 
+import asyncio
 import time
+from typing import cast
 
 from commonry.gateway import limits
 from commonry.gateway.admission import Admission
 from commonry.gateway.heads import HOP_BY_HOP, Head, and_named
 from commonry.kit.asgi import App, Message, RawHeaders, Receive, Scope, Send, guarded
 from commonry.kit.http.messages import lines
-from commonry.kit.problems import MethodNotAllowed
+from commonry.kit.problems import MethodNotAllowed, Unavailable
 from commonry.kit.telemetry import access, new_request_id, new_trace_id, outgoing_ids, requests_running, set_ids, timer
 
 SECURITY: RawHeaders = [
@@ -77,10 +79,21 @@ class Edge:
     async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
         if asking := self.admission.admit(scope, scope["client_address"]):
             await asking
-        if scope["head"].has_body:
-            await self._limited(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        try:
+            if scope["head"].has_body:
+                await self._limited(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
+        except asyncio.CancelledError as e:
+            raise too_late(scope, e, "It") from e
+
+
+def too_late(scope: Scope, cancelled: asyncio.CancelledError, who: str) -> Unavailable:
+    """What the server cancelled because no answer has begun in time is a problem. Other cancellations are raised."""
+    if CANCELS not in scope or not scope[CANCELS].is_late:
+        raise cancelled
+    cast("asyncio.Task[None]", asyncio.current_task()).uncancel()
+    return Unavailable(f"{who} did not answer in time.")
 
 
 class _Out:

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 
-from commonry.gateway.edge import CANCELS, HOP_BY_HOP_BACK
+from commonry.gateway.edge import CANCELS, HOP_BY_HOP_BACK, too_late
 from commonry.gateway.heads import Head, and_named
 from commonry.kit import deadlines
 from commonry.kit.asgi import Message, RawHeaders, Receive, Scope, Send
@@ -62,6 +62,8 @@ class FarService:
                 raise body.trouble from e
             soon = max(1, math.ceil(self.replicas.wait()))
             raise Unavailable(f"{self._name} does not answer.", retry_after=soon) from e
+        except asyncio.CancelledError as e:
+            raise too_late(scope, e, self._name) from e
         except ConnectionResetError:
             return  # the client's own: there is nobody to answer
         await _passed_back(answered, send)

@@ -6,9 +6,8 @@ own; far, see `far`. Either has `answer_seconds` to begin its answer; a body tha
 
 import asyncio
 from collections.abc import Mapping
-from typing import cast
 
-from commonry.gateway.edge import CANCELS
+from commonry.gateway.edge import CANCELS, too_late
 from commonry.gateway.far import FarService
 from commonry.kit.asgi import App, Message, Receive, Scope, Send
 from commonry.kit.peers import Far, Near
@@ -49,10 +48,7 @@ class NearService:
         try:
             await self._peer.app(inner, receive, send)
         except asyncio.CancelledError as e:
-            if not inner[CANCELS].is_late:
-                raise
-            cast("asyncio.Task[None]", asyncio.current_task()).uncancel()
-            raise Unavailable(f"{self._peer.name} did not answer in time.") from e
+            raise too_late(inner, e, self._peer.name) from e
 
     async def close(self) -> None:
         """Nothing to close: whoever built the service ends it."""

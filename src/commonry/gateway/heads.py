@@ -17,6 +17,7 @@ from commonry.kit.http.messages import lines
 
 MOST, LONGEST = 1024, 2048
 MOST_FIELDS = 100
+VERSIONS = ("1.0", "1.1")
 ONCE = (b"content-length", b"host", b"transfer-encoding")
 ONLY_INSIDE = b"commonry-"
 """Headers that begin so are what services tell each other; from outside they are dropped."""
@@ -123,6 +124,8 @@ def _parsed(block: bytes) -> Head | None:
 
 def is_strange(headers: RawHeaders, version: str) -> str:
     """Why two programs could understand this head differently; empty if they could not."""
+    if version not in VERSIONS:
+        return "The only version is HTTP/1.1, or 1.0."
     names = [name for name, _ in headers]
     for name in ONCE:
         if names.count(name) > 1:

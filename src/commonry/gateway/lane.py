@@ -36,6 +36,7 @@ from commonry.kit.problems import BadRequest, HeadersTooLarge, Problem, TooSlow
 from commonry.kit.telemetry import access, new_request_id
 
 LONGEST_HEAD = 32 * 1024
+"""Bytes of a head, and of whatever else comes without a byte of a body: trailers, extensions of chunks."""
 KEPT_ALIVE = 75.0
 """Seconds an idle connection is kept."""
 MOST_HELD = 64 * 1024
@@ -57,9 +58,10 @@ class Lane(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_message = self._in_head = self._closing = False
-        self._head_size, self._head_began = 0, 0.0
+        self._without_body, self._head_began, self._answered_at = 0, 0.0, 0.0
         self._was_active, self._idle_since = True, self.loop.time()
         self._stalled_at: float | None = None
+        self._unsent = 0
         self._quick: Quick | Relay | None = None
         self._held = b""
         self._is_spared = False
@@ -69,23 +71,20 @@ class Lane(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Whatever the client sends."""
-        self._was_active = True
         if self._quick is not None:
             self._hold(data)
             return
+        self._was_active = True
         if data[:4] == b"GET " and data[-4:] == b"\r\n\r\n" and self._is_free() and self._took(data):
             return
+        self._without_body += len(data)
         super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
-            self._head_size += len(data)
-            if self._head_size > LONGEST_HEAD:
-                self.refuse(HeadersTooLarge())
+        if self._in_message and self._without_body > LONGEST_HEAD and not self.transport.is_closing():
+            self.refuse(HeadersTooLarge())
 
     def _is_free(self) -> bool:
-        """Whether nothing of another request is here."""
-        if self._in_message or self.pipeline:
-            return False
-        return self.cycle is None or self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
+        """Whether nothing of another request is here, and its answer would not pile up."""
+        return not (self._in_message or self.pipeline or self._stalled_at is not None or self._is_answering())
 
     def _hold(self, data: bytes) -> None:
         self._held += data
@@ -95,7 +94,7 @@ class Lane(HttpToolsProtocol):
     def _took(self, data: bytes) -> bool:
         """Whether the fast lane took this request."""
         end = data.find(b"\r\n")
-        head = head_of(data[end + 2 :])
+        head = head_of(data[end + 2 :]) if len(data) <= LONGEST_HEAD else None
         if head is None or data[end - 9 : end] != b" HTTP/1.1":
             return False
         target = data[4 : end - 9]
@@ -171,7 +170,7 @@ class Lane(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self._in_message = self._in_head = True
-        self._head_size, self._head_began = 0, self.loop.time()
+        self._without_body, self._head_began = 0, self.loop.time()
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -181,14 +180,20 @@ class Lane(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its head is there."""
-        self._in_head = False
-        if len(self.headers) > MOST_FIELDS:
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if len(self.headers) > MOST_FIELDS or size > LONGEST_HEAD:
             self._refusal = HeadersTooLarge()
-            raise ValueError("too many fields")
+            raise ValueError("too large")
         if why := is_strange(self.headers, cast(httptools.HttpRequestParser, self.parser).get_http_version()):
             self._refusal = BadRequest(why)
             raise ValueError(why)
         super().on_headers_complete()
+        self._in_head = False
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of its body."""
+        self._without_body = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """It is there whole."""
@@ -197,7 +202,7 @@ class Lane(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """It is answered."""
-        self._was_active = True
+        self._was_active, self._answered_at = True, self.loop.time()
         super().on_response_complete()
 
     # answers to what is no request
@@ -207,10 +212,13 @@ class Lane(HttpToolsProtocol):
         self.refuse(self._refusal or BadRequest(f"{BadRequest.__doc__} {msg}"))
 
     def refuse(self, problem: Problem) -> None:
-        """Answer with this problem and close. A response that has begun is cut off instead."""
-        if self.cycle is not None and not self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]
-            self.transport.abort()
-            return
+        """Answer with this problem and close. Where another answer is under way, it is cut off instead."""
+        if self._is_answering():
+            if self._in_head or not self._in_message or self.pipeline or self.cycle.response_started:
+                self.transport.abort()
+                return
+            self.cycle.disconnected = True  # whatever the application still says of this request
+            self.cycle.message_event.set()
         reply = problem_reply(problem)
         start = start_of(reply)
         extra = [(b"connection", b"close"), (b"x-request-id", new_request_id().encode()), *SECURITY]
@@ -225,24 +233,32 @@ class Lane(HttpToolsProtocol):
         if self._was_active:
             self._was_active, self._idle_since = False, now
         if self._stalled_at is not None:
-            if now - self._stalled_at > self.settings.send_seconds:
-                self.transport.abort()
+            self._look_at_stalled(now, self._stalled_at)
         elif self._in_head:
             if now - self._head_began > self.settings.header_seconds:
                 self.refuse(TooSlow())
         elif isinstance(self._quick, Quick):
             if now - self._idle_since > self.settings.answer_seconds:
                 self._quick.hurry()
-        elif self._is_idle() and now - self._idle_since > KEPT_ALIVE:
-            self.transport.close()
+        elif self._quick is None and not self._is_answering():
+            still_sends = self._in_message and now - self._answered_at > self.settings.header_seconds
+            if still_sends or now - self._idle_since > KEPT_ALIVE:
+                self.transport.close()
 
-    def _is_idle(self) -> bool:
-        cycle_over = self.cycle is None or self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
-        return self._quick is None and cycle_over
+    def _look_at_stalled(self, now: float, since: float) -> None:
+        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+        if self._unsent < before:
+            self._stalled_at = now
+        elif now - since > self.settings.send_seconds:
+            self.transport.abort()
+
+    def _is_answering(self) -> bool:
+        """Whether a request is under way that took the usual way."""
+        return self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
 
     def pause_writing(self) -> None:
         """The client takes nothing at the moment."""
-        self._stalled_at = self.loop.time()
+        self._stalled_at, self._unsent = self.loop.time(), self.transport.get_write_buffer_size()
         super().pause_writing()
 
     def resume_writing(self) -> None:

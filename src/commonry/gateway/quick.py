@@ -74,7 +74,7 @@ class Quick:
 
     def hurry(self) -> None:
         """The answer has not begun in time: whoever is at it must give up, and say so."""
-        if not self._has_begun and not self.is_late:
+        if self._start is None and not self.is_late:
             self.is_late = True
             self._task.cancel()
 
