@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from commonry.kit.asgi import RawHeaders
 
-_DIRECTIVE = re.compile(r'\s*([a-z-]+)\s*(?:=\s*"?([^",]*)"?)?\s*(?:,|$)')
+_DIRECTIVE = re.compile(r'([^\s,;="]+)\s*(?:=\s*(?:"([^"]*)"?|([^,;]*)))?')
 
 
 class Asked(NamedTuple):
@@ -27,12 +27,15 @@ class Asked(NamedTuple):
 def directives(value: bytes) -> dict[str, str]:
     """`Cache-Control` in lower case, each directive with its argument (empty without one)."""
     found = _DIRECTIVE.finditer(value.decode("latin-1").lower())
-    return {match[1]: match[2] or "" for match in found}
+    return {match[1]: (match[2] or match[3] or "").strip() for match in found}
 
 
 def asked(headers: RawHeaders) -> Asked:
     """What the request's headers say."""
-    said = {name: value for name, value in headers if name in _ASKED}
+    said: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in _ASKED:
+            said[name] = b"%b,%b" % (said[name], value) if name in said else value
     control = directives(said.get(b"cache-control", b""))
     if b"pragma" in said and not control:
         control = directives(said[b"pragma"])

@@ -4,6 +4,7 @@ A service may speak to this cache alone with `Commonry-Cache-Control` (a targete
 `Cache-Control`; browsers and other caches never see it.
 """
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ TARGETED, GENERAL = b"commonry-cache-control", b"cache-control"
 TAGS = b"commonry-tags"
 CACHEABLE = frozenset({200, 203, 301, 308, 404, 410})
 _NEVER = ("no-store", "no-cache", "private")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _NO_FIELDS: frozenset[bytes] = frozenset()
 
 
@@ -28,13 +30,14 @@ class Life(NamedTuple):
 
 def life(status: int, headers: RawHeaders) -> Life | None:
     """How long an answer may be kept for others; None: not at all."""
-    said = dict(headers)
-    control = directives(said.get(TARGETED) or said.get(GENERAL, b""))
-    if status not in CACHEABLE or any(word in control for word in _NEVER):
+    if status not in CACHEABLE:
         return None
-    if b"set-cookie" in said or b"*" in said.get(b"vary", b""):
+    control = directives(_whole(TARGETED, headers)) or directives(_whole(GENERAL, headers))
+    if any(word in control for word in _NEVER) or b"*" in varies(headers):
         return None
-    fresh = _seconds(control, "s-maxage", "max-age") - int(said.get(b"age", b"0") or 0)
+    if any(name == b"set-cookie" for name, _ in headers):
+        return None
+    fresh = _seconds(control, "s-maxage", "max-age") - _number(_whole(b"age", headers).decode("latin-1"))
     if fresh <= 0:
         return None
     may_be_stale = "must-revalidate" not in control and "proxy-revalidate" not in control
@@ -43,8 +46,18 @@ def life(status: int, headers: RawHeaders) -> Life | None:
     return Life(fresh, fresh + revalidate, fresh + max(on_error, revalidate), "public" in control)
 
 
+def _whole(name: bytes, headers: RawHeaders) -> bytes:
+    """All lines of a field: a ban in one of them is a ban."""
+    return b",".join([value for n, value in headers if n == name])
+
+
 def _seconds(control: dict[str, str], *names: str) -> int:
-    return next((int(control[name]) for name in names if control.get(name, "").isdigit()), 0)
+    """What the first of these says that is said at all; 0 where it makes no sense."""
+    return _number(next((control[name] for name in names if name in control), ""))
+
+
+def _number(said: str) -> int:
+    return int(said) if _NUMBER.fullmatch(said) else 0
 
 
 def varies(headers: RawHeaders) -> frozenset[bytes]:
