@@ -58,6 +58,17 @@ def raw(headers: Iterable[tuple[str, str]]) -> RawHeaders:
     return [(name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
 
 
+async def failing_well(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run an application; whatever it raises is a problem."""
+    try:
+        await app(scope, receive, send)
+    except Problem:
+        raise
+    except Exception as e:  # why: what breaks in a service is a failure of that service, as one that it tells would be
+        log.error("request failed", route=scope.get("path_template"), method=scope["method"], exc_info=e)
+        raise InternalError from e
+
+
 async def guarded(app: App, scope: Scope, receive: Receive, send: Send, has_started: Callable[[], bool]) -> None:
     """Run an application; what it raises becomes a problem document. An answer already begun can only be cut off."""
     try:

@@ -19,8 +19,8 @@ from commonry.kit.http.messages import lines
 from commonry.kit.tags import PURGE
 from commonry.kit.telemetry import cache_purges, cached_bytes
 
-OVERHEAD = 1200
-"""Bytes that Python needs for an entry besides what is in it; measured."""
+OVERHEAD, TAG_OVERHEAD = 1200, 300
+"""Bytes that Python needs for an entry, and for each of its tags, besides what is in them; measured."""
 BLIND_SECONDS = 1.0
 """How old an answer may be that is used while no message would reach us."""
 REMEMBERED = 900.0
@@ -86,7 +86,7 @@ class Entry:
         self.route = ""
         self.is_plain = status == 200 and vary <= _FOR_STRANGERS
         """Whether every request that does not say who asks may have it."""
-        self.size = OVERHEAD + 2 * len(head) + len(body) + sum(map(len, tags))
+        self.size = OVERHEAD + 2 * len(head) + len(body) + sum(len(tag) + TAG_OVERHEAD for tag in tags)
 
     @classmethod
     def made(cls, status: int, headers: RawHeaders, body: bytes, life: Life, asked: RawHeaders, epoch: int) -> "Entry":

@@ -10,7 +10,7 @@ from commonry.gateway.caching import rules
 from commonry.gateway.caching.entries import Entries, Entry
 from commonry.gateway.caching.layers import Flight, Layers
 from commonry.gateway.heads import Head
-from commonry.kit.asgi import Message, Receive, Scope, Send
+from commonry.kit.asgi import Message, Receive, Scope, Send, failing_well
 from commonry.kit.problems import Problem, Unavailable
 from commonry.kit.telemetry import cache_lookups, observe_quick, timer
 
@@ -38,11 +38,12 @@ class Question:
         self._life: rules.Life | None = None
         self._pieces: list[bytes] = []
         self._size = 0
+        self._flight: Flight | None = None
         self._whole = self._holding_errors = False
 
     async def answer(self, stale: Entry | None) -> None:
         """Ask, and answer; with what is `stale` if the service fails and that is allowed."""
-        flight = self._layers.begin(self._target)
+        flight = self._flight = self._layers.begin(self._target)
         entry: Entry | None = None
         try:
             if not self._outer["head"].asked.insists:
@@ -68,9 +69,9 @@ class Question:
             await reply(self._outer, self._send, entry, b"fwd=miss; stored", "miss")
         return entry
 
-    async def refresh(self) -> None:
+    async def refresh(self, flight: Flight) -> None:
         """Ask in the background, to have a fresh answer for the next one. A failure changes nothing."""
-        flight = self._layers.begin(self._target)
+        self._flight = flight
         entry: Entry | None = None
         try:
             entry = await self._ask(holding_errors=True)
@@ -83,7 +84,7 @@ class Question:
         """The service's answer, kept; None when it was passed on as it came, being not for keeping."""
         epoch = self._layers.entries.epoch
         self._holding_errors = holding_errors
-        await self._upstream(self._scope, self._receive, self._take)
+        await failing_well(self._upstream, self._scope, self._receive, self._take)
         self._outer["path_template"] = self._scope["path_template"]
         if self._start is None or not self._whole:
             return None
@@ -102,8 +103,7 @@ class Question:
             self._life = rules.life(message["status"], message["headers"])
             self._whole = self._life is not None or (self._holding_errors and message["status"] >= 500)
             if not self._whole:
-                if message["status"] < 500:
-                    self._layers.let_pass(self._target)
+                self._let_pass(for_a_while=message["status"] < 500)
                 cache_outcome("uncacheable")
                 await self._send(message)
             return
@@ -115,10 +115,17 @@ class Question:
             message = await self._overflowing(message)
         await self._send(message)
 
+    def _let_pass(self, *, for_a_while: bool) -> None:
+        """There is nothing to share: nobody need wait until whoever asked has read all of it."""
+        if for_a_while:
+            self._layers.let_pass(self._target)
+        if self._flight is not None:
+            self._layers.end(self._target, self._flight, None)
+
     async def _overflowing(self, message: Message) -> Message:
         """Too large to be kept, as it turns out: what was held goes out, the rest passes."""
         self._whole = False
-        self._layers.let_pass(self._target)
+        self._let_pass(for_a_while=True)
         if self._start is not None:
             await self._send(self._start)
         return message | {"body": b"".join(self._pieces)}

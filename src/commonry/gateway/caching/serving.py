@@ -10,6 +10,8 @@ from typing import Any
 from commonry.gateway.caching.entries import Entry
 from commonry.gateway.caching.layers import Layers
 from commonry.gateway.caching.question import Question, Upstream, cache_outcome, reply, reply_failing
+from commonry.gateway.edge import CANCELS
+from commonry.gateway.far import BEGUN
 from commonry.kit.asgi import Message, RawHeaders, Receive, Scope, Send
 from commonry.kit.cache import Cache
 from commonry.kit.problems import Problem, Unavailable
@@ -81,8 +83,9 @@ class ResponseCache:
             return b"hit", "hit"
         if entry.age() < entry.life.revalidate and self.entries.in_touch():
             if self._layers.flight(target) is None:
-                question = Question(self._layers, target, dict(scope), _nothing, _nowhere, upstream)
-                self._layers.later(question.refresh())
+                alone = {name: value for name, value in scope.items() if name not in (CANCELS, BEGUN)}
+                question = Question(self._layers, target, alone, _alone(), _nowhere, upstream)
+                self._layers.later(question.refresh(self._layers.begin(target)))
             return b"hit; fwd=stale; detail=revalidating", "stale"
         return None
 
@@ -106,8 +109,14 @@ def target_of(scope: Scope) -> bytes:
     return b"%b?%b" % (scope["raw_path"], query) if query else scope["raw_path"]
 
 
-async def _nothing() -> Message:
-    return {"type": "http.disconnect"}
+def _alone() -> Receive:
+    """What a request receives that has no body, and no client who could leave."""
+    messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> Message:
+        return next(messages, None) or await asyncio.get_running_loop().create_future()
+
+    return receive
 
 
 async def _nowhere(_: Message) -> None:
