@@ -42,6 +42,8 @@ _PERSONAL = b"\r\ncache-control: no-store\r\ncache-status: commonry; fwd=bypass\
 _FOR_ANYONE = b"\r\ncache-control: no-cache\r\ncache-status: commonry; fwd=miss\r\n" + SECURITY_LINES
 CLIENT_LEFT = 499
 """What the log says where there was nobody left to answer."""
+ADMITTED = "admitted"
+"""In a scope: it has been counted already, on a shorter way that it could not take to the end."""
 CANCELS = "cancels"
 """In a scope: the server cancels the request when the client leaves, or when it `is_late`, and takes `tail` lines."""
 
@@ -77,7 +79,7 @@ class Edge:
             access.request(scope["method"], route, out.status, seconds, rid, trace)
 
     async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if asking := self.admission.admit(scope, scope["client_address"]):
+        if ADMITTED not in scope and (asking := self.admission.admit(scope, scope["client_address"])):
             await asking
         try:
             if scope["head"].has_body:

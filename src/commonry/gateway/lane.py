@@ -64,7 +64,7 @@ class Lane(HttpToolsProtocol):
         self._unsent = 0
         self._quick: Quick | Relay | None = None
         self._held = b""
-        self._is_spared = False
+        self._is_spared = self._is_admitted = False
         self._refusal: Problem | None = None
 
     # bytes come in
@@ -104,11 +104,12 @@ class Lane(HttpToolsProtocol):
             return False
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
+        self._is_admitted = False
         self._quick = self._relayed(head, target) or self._usual(head, target, None)
         return True
 
     def _usual(self, head: Head, target: bytes, begun: Answered | Fault | None) -> Quick:
-        return Quick(self, self.edge, self.quick_done, head, target, begun)
+        return Quick(self, self.edge, self.quick_done, head, target, begun, is_admitted=self._is_admitted)
 
     def _relayed(self, head: Head, target: bytes) -> "Relay | Inside | None":
         """The request on the shortest way to its service, if it is not for keeping and nothing speaks against it."""
@@ -121,6 +122,7 @@ class Lane(HttpToolsProtocol):
         client = self._peer(head)
         if self.lag.is_over or not (self._is_spared or self.edge.admission.admits_read(client)):
             return None
+        self._is_admitted = True
 
         def otherwise(begun: Answered | Fault | None) -> None:
             self._quick = self._usual(head, target, begun)
@@ -159,9 +161,8 @@ class Lane(HttpToolsProtocol):
             entry.route = getattr(route_of(target), "prefix", "unrouted")
         how = b"commonry; hit; ttl=%d" % (int(entry.life.fresh) - age)
         said = [(b"age", b"%d" % age), (b"cache-status", how), (b"content-length", b"%d" % len(entry.body))]
-        date = lines(self.server_state.default_headers)
-        fields = lines(completed([*entry.headers(), *said]))
-        entry.ready = b"".join((STATUS_LINE[200], date, fields, b"x-request-id: "))
+        fields = [*self.server_state.default_headers, *completed([*entry.headers(), *said])]
+        entry.ready = b"%b%bx-request-id: " % (STATUS_LINE[200], lines(fields))
         entry.ready_for = age
         return entry.ready
 
@@ -220,9 +221,8 @@ class Lane(HttpToolsProtocol):
             self.cycle.disconnected = True  # whatever the application still says of this request
             self.cycle.message_event.set()
         reply = problem_reply(problem)
-        start = start_of(reply)
         extra = [(b"connection", b"close"), (b"x-request-id", new_request_id().encode()), *SECURITY]
-        fields = [*self.server_state.default_headers, *start["headers"], *extra]
+        fields = [*self.server_state.default_headers, *start_of(reply)["headers"], *extra]
         self.transport.write(STATUS_LINE[problem.status] + lines(fields) + b"\r\n" + reply.body)
         self.transport.close()
 

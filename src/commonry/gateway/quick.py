@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from commonry.gateway.edge import CANCELS, SECURITY
+from commonry.gateway.edge import ADMITTED, CANCELS, SECURITY
 from commonry.gateway.far import BEGUN
 from commonry.gateway.heads import Head
 from commonry.kit.asgi import App, Message, RawHeaders, Scope
@@ -50,11 +50,15 @@ class Quick:
         head: Head,
         target: bytes,
         begun: Answered | Fault | None,
+        *,
+        is_admitted: bool,
     ) -> None:
         scope = scope_of(connection, target, head.headers)
         scope["head"] = head
         if begun is not None:
             scope[BEGUN] = begun
+        if is_admitted:
+            scope[ADMITTED] = True
         self._begin(connection, app, over, scope)
 
     def _begin(self, connection: HttpToolsProtocol, app: App, over: Callable[[], None], scope: Scope) -> None:
