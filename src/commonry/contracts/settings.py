@@ -10,6 +10,10 @@ from msgspec import Meta
 from commonry.contracts.money import Currency
 from commonry.contracts.words import TimeZone
 
+_NODE = r"rediss?://([^@/,\s]+@)?[\w.\-\[\]:]+"
+_NODES = rf"^({_NODE}(,{_NODE})*)?$"
+_BASE = r"((dns\+)?https?://([\w.\-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?/?)"
+_BASES = rf"^({_BASE}(,{_BASE})*)?$"
 _LIMIT = r"^(off|\d+(\.\d+)?/(s|min|h)(,[1-9]\d*)?)?$"
 
 Seconds = Annotated[float, Meta(gt=0)]
@@ -45,17 +49,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache_url: Annotated[
         str,
         Meta(
-            description="Some nodes of the Redis Cluster that all processes share: `redis://host:port`, with commas."
-            " Empty: each process has a cache of its own, in memory."
+            pattern=_NODES,
+            description="some nodes of the Redis Cluster that all processes share: `redis://host:port`, with commas."
+            " Empty: each process has a cache of its own, in memory.",
         ),
     ] = ""
 
     users_url: Annotated[
-        str, Meta(description="Base URLs of the users service's replicas, comma-separated. Empty: in this process.")
+        str,
+        Meta(
+            pattern=_BASES,
+            description="URLs of the users service's replicas, `http://host:port`, comma-separated; `dns+http://name:port`"
+            " for all addresses of a name. Empty: in this process.",
+        ),
     ] = ""
-    inventory_url: Annotated[str, Meta(description="The same for inventory.")] = ""
-    bookings_url: Annotated[str, Meta(description="The same for bookings.")] = ""
-    payments_url: Annotated[str, Meta(description="The same for payments.")] = ""
+    inventory_url: Annotated[
+        str, Meta(pattern=_BASES, description="URLs of the inventory service's replicas, like those of users.")
+    ] = ""
+    bookings_url: Annotated[
+        str, Meta(pattern=_BASES, description="URLs of the bookings service's replicas, like those of users.")
+    ] = ""
+    payments_url: Annotated[
+        str, Meta(pattern=_BASES, description="URLs of the payments service's replicas, like those of users.")
+    ] = ""
     service_token: Annotated[
         str,
         Meta(
@@ -77,8 +93,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         str,
         Meta(
-            pattern=r"^[0-9a-fA-F.:/, ]*$",
-            description="Addresses or networks of reverse proxies, comma-separated, whose X-Forwarded-For is believed.",
+            pattern=r"^((\d{1,3}(\.\d{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)(/\d{1,3})?(, ?|$))*$",
+            description="addresses or networks of reverse proxies, comma-separated, whose X-Forwarded-For is believed.",
         ),
     ] = ""
     cache_bytes: Annotated[
@@ -99,19 +115,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=_LIMIT,
-            description="Reads of one client address: `300/s,3000` is 300 a second in the long run and 3000 at once;"
+            description="a limit for reads of one client address: `300/s,3000` is 300 a second, and 3000 at once;"
             " also `/min`, `/h`, and `off`. Empty: that, but none for this machine itself.",
         ),
     ] = ""
-    limit_writes: Annotated[str, Meta(pattern=_LIMIT, description="The same for writes. Empty: `100/s,1000`.")] = ""
+    limit_writes: Annotated[
+        str, Meta(pattern=_LIMIT, description="a limit for writes, as for reads. Empty: `100/s,1000`.")
+    ] = ""
     limit_logins: Annotated[
-        str, Meta(pattern=_LIMIT, description="The same for signing in, at all gateways together. Empty: `60/min,60`.")
+        str, Meta(pattern=_LIMIT, description="a limit for signing in, at all gateways together. Empty: `60/min,60`.")
     ] = ""
     limit_registrations: Annotated[
-        str, Meta(pattern=_LIMIT, description="The same for becoming a member. Empty: `60/min,60`.")
+        str, Meta(pattern=_LIMIT, description="a limit for becoming a member. Empty: `60/min,60`.")
     ] = ""
     limit_bookings: Annotated[
-        str, Meta(pattern=_LIMIT, description="The same for booking, which moves money. Empty: `50/s,1000`.")
+        str, Meta(pattern=_LIMIT, description="a limit for booking, which moves money. Empty: `50/s,1000`.")
     ] = ""
 
     session_hours: Annotated[float, Meta(gt=0, le=24 * 365, description="How long a login lasts.")] = 24 * 14

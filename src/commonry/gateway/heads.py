@@ -18,7 +18,7 @@ from commonry.kit.http.messages import lines
 MOST, LONGEST = 1024, 2048
 MOST_FIELDS = 100
 VERSIONS = ("1.0", "1.1")
-ONCE = (b"content-length", b"host", b"transfer-encoding")
+ONCE = (b"authorization", b"content-length", b"host", b"transfer-encoding")
 ONLY_INSIDE = b"commonry-"
 """Headers that begin so are what services tell each other; from outside they are dropped."""
 REPLACED = frozenset({b"x-request-id", b"traceparent"})
@@ -30,7 +30,8 @@ HOP_BY_HOP = frozenset(
 NOT_PASSED_ON = HOP_BY_HOP | {b"host", b"expect", b"content-length"}
 CONDITIONS = frozenset({b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"if-range"})
 UNUSUAL = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
-SECRET = frozenset({b"authorization", b"cookie"})
+_SECRET = re.compile(rb"^(authorization|cookie)\s*:", re.IGNORECASE | re.MULTILINE)
+_HOST = re.compile(rb"[\w.\-]+(:\d*)?|\[[0-9a-fA-F:.]+\](:\d*)?")
 _RID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
 _TRACE = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -98,7 +99,7 @@ def head_of(block: bytes) -> Head | None:
     if known is not _known:
         return cast("Head | None", known)
     head = _parsed(block)
-    if len(block) > LONGEST or (head and any(name in SECRET for name, _ in head.headers)):
+    if len(block) > LONGEST or _SECRET.search(block):
         return head
     if len(_known) >= MOST:
         _known.clear()
@@ -134,6 +135,8 @@ def is_strange(headers: RawHeaders, version: str) -> str:
         return "A body has a length or comes in chunks, not both."
     if version == "1.1" and b"host" not in names:
         return "There must be a host field."
+    if not _HOST.fullmatch(next((value for name, value in headers if name == b"host"), b"x")):
+        return "The host field must name a host."
     coding = next((value for name, value in headers if name == b"transfer-encoding"), b"chunked")
     if coding.strip().lower() != b"chunked" or (version == "1.0" and b"transfer-encoding" in names):
         return "The only transfer coding is `chunked`."

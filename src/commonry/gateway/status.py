@@ -69,4 +69,5 @@ async def _far(replica: Replica) -> dict[str, Any]:
         state = "ok" if said.status == 200 else "not ready"
     except Fault:
         state = "away"
-    return {"status": state, "breaker": replica.breaker.state, "under_way": replica.under_way}
+    address = replica.pool.origin.authority.decode()
+    return {"status": state, "address": address, "breaker": replica.breaker.state, "under_way": replica.under_way}

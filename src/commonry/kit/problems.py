@@ -162,6 +162,12 @@ class Unavailable(Problem):
         super().__init__(detail, retry_after=retry_after, **extra)
 
 
+class NotCached(Problem):
+    """Only an answer from the cache was wanted, and there is none."""
+
+    status = 504
+
+
 class Overloaded(Unavailable):
     """Too much is being asked right now: try again after the seconds in `Retry-After`."""
 

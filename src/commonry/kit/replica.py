@@ -13,8 +13,8 @@ from commonry.kit.telemetry import breaker_open
 
 BROKEN = frozenset({500, 502, 504})
 """Answers that count as failures: nobody wanted to give them."""
-UNLIMITED = 64
-"""A returning replica that answered so many requests well takes as many as come."""
+DOUBLES_EVERY = 0.1
+"""A returning replica takes one request at a time, after so many seconds two, then four, until it takes all."""
 MOST = 1000
 """Requests under way to one service; more are refused."""
 
@@ -28,28 +28,33 @@ class Replica:
         self.service, self.url = service, url
         self.pool = Pool(Origin.of(url))
         self.breaker = Breaker(rules, told=self._changed)
-        self.under_way, self.allowed = 0, MOST
+        self.under_way, self._came_back_at = 0, 0.0
         self._opened = opened
         breaker_open.labels(service, self.pool.origin.authority.decode()).set(0)
 
     def is_free(self, *, even_half_open: bool) -> bool:
         """Whether it may be asked now."""
         willing = self.breaker.is_closed or (even_half_open and self.breaker.is_willing())
-        return willing and self.under_way < self.allowed
+        return willing and (self.under_way == 0 or self.under_way < self.allowed)
 
-    def went_well(self, turn: int, seconds: float) -> None:
-        """It has answered."""
-        self.breaker.succeeded(turn, seconds)
-        if self.allowed < MOST:
-            self.allowed = self.allowed + 1 if self.allowed < UNLIMITED else MOST
+    @property
+    def allowed(self) -> int:
+        """How many requests it may have under way."""
+        if not self._came_back_at:
+            return MOST
+        doublings = (time.monotonic() - self._came_back_at) / DOUBLES_EVERY
+        if doublings < 10:
+            return int(2**doublings)
+        self._came_back_at = 0.0
+        return MOST
 
     def _changed(self, state: State) -> None:
         breaker_open.labels(self.service, self.pool.origin.authority.decode()).set(state == "open")
-        log.warning("breaker", service=self.service, replica=self.url, state=state)
+        log.warning("breaker", service=self.service, replica=self.pool.origin.authority.decode(), state=state)
         if state == "open":
             self._opened(self.url)
         else:
-            self.allowed = 1
+            self._came_back_at = time.monotonic()
 
 
 class Begun:
@@ -75,7 +80,7 @@ class Begun:
             self._breaker.failed(whole, hard=False)
         else:
             seconds = time.monotonic() - self.began
-            replica.went_well(own, seconds)
+            replica.breaker.succeeded(own, seconds)
             self._breaker.succeeded(whole, seconds)
         self._tell(outcome)
 

@@ -10,6 +10,7 @@ import itertools
 import socket
 import time
 from collections.abc import Callable, Sequence
+from typing import cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -17,12 +18,14 @@ import structlog
 from commonry.kit.breaker import USUAL, Breaker, Rules, State
 from commonry.kit.http.connection import Answered, Teller
 from commonry.kit.http.messages import Fault, Request
-from commonry.kit.replica import BROKEN, Begun, Replica
-from commonry.kit.telemetry import upstream_tries
+from commonry.kit.replica import BROKEN, MOST, Begun, Replica
+from commonry.kit.telemetry import breaker_open, upstream_tries
 
 CHECK_SECONDS, CHECK_PATIENCE = 0.25, 1.0
 RESOLVE_SECONDS, RESOLVE_PATIENCE = 5.0, 1.0
 BY_NAME = "dns+"
+LOOK_SECONDS, LONGEST_WAIT = 0.02, 1.5
+"""How often, and how long, a request waits for a replica that takes its work slowly at first."""
 EARNED, SAVED = 0.2, 100.0
 """Repetitions that each request earns, and how many can be saved up."""
 ALL = 0.95
@@ -45,6 +48,10 @@ class Replicas:
         self._watched = False  # if we are, only our own check is a probe: no caller waits for what may be dead
         self._budget, self._turn, self._resolved_at = SAVED, 0, 0.0
         self.all = [self._replica(u) for u in self._urls if not u.startswith(BY_NAME)]
+
+    def _changed(self, state: State) -> None:
+        breaker_open.labels(self.name, "all").set(state == "open")
+        log.warning("breaker", service=self.name, replica="all", state=state)
 
     def _replica(self, url: str) -> Replica:
         return Replica(self.name, url, self._rules, self._tell)
@@ -98,11 +105,14 @@ class Replicas:
     async def _tried(self, request: Request, deadline: float, tried: list[Replica]) -> Answered:
         """Try one replica after the other as long as that does no harm."""
         self._budget = min(self._budget + EARNED, SAVED)
-        fault: Fault | None = None
+        fault, latest = cast("Fault | None", None), min(deadline, time.monotonic() + LONGEST_WAIT)
         while True:
             replica = self._pick(tried, probing=not self._watched)
             if replica is None and fault is not None and fault.stale and tried.count(tried[-1]) < 2:
                 replica = tried[-1]  # only the connection was old
+            if replica is None and fault is None and self._is_coming_back() and time.monotonic() < latest:
+                await asyncio.sleep(LOOK_SECONDS)  # one that comes back takes more from moment to moment
+                continue
             if replica is None:
                 raise fault or Fault(f"no replica of {self.name} takes requests", sent=False)
             fresh = replica in tried
@@ -136,7 +146,7 @@ class Replicas:
         if answered.status in BROKEN:
             replica.breaker.failed(turn, hard=False)
         else:
-            replica.went_well(turn, time.monotonic() - began)
+            replica.breaker.succeeded(turn, time.monotonic() - began)
         return answered
 
     async def _hedged(self, request: Request, deadline: float, tried: list[Replica]) -> Answered:
@@ -159,6 +169,10 @@ class Replicas:
         finally:
             for task in asked | {first}:
                 task.cancel()
+
+    def _is_coming_back(self) -> bool:
+        """Whether somebody would take this request, but has too many for one who has just come back."""
+        return any(r.breaker.is_closed and r.under_way < MOST for r in self.all)
 
     def _pick(self, without: Sequence[Replica], *, probing: bool) -> Replica | None:
         """The free replica with the fewest requests under way; of equals, the next. `probing`: also half-open ones."""
@@ -219,9 +233,11 @@ class Replicas:
             if e.sent and replica.pool.heard:
                 replica.breaker.gave_up(turn)  # busy, not dead
                 return
+            was_well = replica.breaker.is_closed
             replica.breaker.failed(turn)
             replica.breaker.trip()
-            replica.pool.break_off("is silent", only_repeatable=True)
+            # What may have had its effect is given up only when it is silent for a second time.
+            replica.pool.break_off("is silent", only_repeatable=was_well)
             return
         except BaseException:  # why: as above
             replica.breaker.gave_up(turn)
@@ -242,7 +258,7 @@ class Replicas:
     def state(self) -> State:
         """The service's breaker as a whole: open also when every replica's is."""
         states = [r.breaker.state for r in self.all]
-        if self.breaker.state != "closed" or "closed" in states or not states:
+        if self.breaker.state != "closed" or "closed" in states:
             return self.breaker.state
         return "half-open" if "half-open" in states else "open"
 

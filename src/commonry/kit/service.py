@@ -14,7 +14,7 @@ from litestar import Litestar, MediaType, Request, Response, get
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.types import ControllerRouterHandler
 
 from commonry.kit import deadlines, idempotency, mistakes, openapi
@@ -22,6 +22,7 @@ from commonry.kit.auth import SERVICE_HEADER, Caller, Door
 from commonry.kit.db import Database, DataError, Tx
 from commonry.kit.problems import (
     MEDIA_TYPE,
+    BadRequest,
     InternalError,
     MethodNotAllowed,
     Mistake,
@@ -237,6 +238,8 @@ async def _as_problem(request: Req, error: Exception) -> Problem:
             return await _all_mistakes(request, error)
         case DataError():
             return await _unkeepable(request)
+        case InternalServerException() if "disconnected" in error.detail:
+            return BadRequest("The request ended before it was complete.")  # nobody is there to read it
         case HTTPException():
             return await _from_framework(request, error)
         case RecursionError() if await _too_deep(request):

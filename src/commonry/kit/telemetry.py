@@ -40,7 +40,9 @@ refused = Counter(
 loop_late = Gauge("commonry_loop_late_seconds", "How late the gateway's event loop is, at least, these 150 ms.")
 cached_bytes = Gauge("commonry_cached_bytes", "Bytes of answers that this gateway keeps in memory.")
 cache_purges = Counter("commonry_cache_purges_total", "Messages that something changed which answers may be about.")
-breaker_open = Gauge("commonry_breaker_open", "1 while nothing is sent to a replica.", ["service", "replica"])
+breaker_open = Gauge(
+    "commonry_breaker_open", "1 while nothing is sent to a replica, or to `all` of a service.", ["service", "replica"]
+)
 upstream_tries = Counter(
     "commonry_upstream_tries_total",
     "Requests sent once more: passed on (nothing had been sent), repeated, or hedged (the first was slow).",

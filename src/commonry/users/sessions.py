@@ -2,11 +2,14 @@
 
 The cache answers `who` alone while it holds the session. What it may hold is dropped right after a session ended;
 jobs drop it again for a minute, three times a second: the cache, or this process, may have been away at that
-moment, and a node of the cache may have died before its replica knew.
+moment, and a node of the cache may have died before its replica knew. That replica may take over and know a session
+that is over: so each process remembers for that minute what ended, and asks the table about it.
 """
 
 import asyncio
 import secrets
+import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -24,6 +27,7 @@ from commonry.users.store.sessions import Live
 
 FEW = 500
 """Sessions that one message names."""
+ENDED_SECONDS, MOST_ENDED = 60.0, 100_000
 
 _decoder = msgspec.msgpack.Decoder(Live)
 
@@ -33,6 +37,8 @@ class Sessions:
 
     def __init__(self, db: Database, cache: Cache, *, hours: float) -> None:
         self._db, self._cache, self._length = db, cache, timedelta(hours=hours)
+        self._ended: OrderedDict[str, float] = OrderedDict()
+        cache.subscribe(SESSION_ENDED, self._hear)
 
     async def open(self, tx: Tx, member: UUID, *, password_set_at: datetime | None = None) -> Session | None:
         """A new session; None if the member is no longer active, or has set another password since.
@@ -89,7 +95,17 @@ class Sessions:
                 await dropping  # first: a door that hears of it asks again at once
                 await self._cache.publish(SESSION_ENDED, ",".join(few))
 
+    def _hear(self, message: str) -> None:
+        now = time.monotonic()
+        for key in message.split(","):
+            self._ended[key] = now
+            self._ended.move_to_end(key)
+        while self._ended and (len(self._ended) > MOST_ENDED or next(iter(self._ended.values())) < now - ENDED_SECONDS):
+            self._ended.popitem(last=False)
+
     async def _cached(self, key: str) -> Live | None:
+        if key in self._ended or not self._cache.in_touch():
+            return None
         kept = await self._cache.get(f"session:{key}")
         try:
             return _decoder.decode(kept) if kept is not None else None

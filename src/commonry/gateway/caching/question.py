@@ -31,7 +31,7 @@ class Question:
     ) -> None:
         self._layers, self._target, self._upstream = layers, target, upstream
         self._receive, self._send, self._headers = receive, send, scope["headers"]
-        scope["how"], self._outer = b"fwd=miss", scope
+        scope["how"], self._outer = b"fwd=request" if scope["head"].asked.insists else b"fwd=miss", scope
         head: Head = scope["head"].unconditional
         self._scope: Scope = scope | {"method": "GET", "head": head, "headers": head.passed + scope["own"]}
         self._start: Message | None = None

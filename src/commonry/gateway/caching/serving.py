@@ -14,7 +14,7 @@ from commonry.gateway.edge import CANCELS
 from commonry.gateway.far import BEGUN
 from commonry.kit.asgi import Message, RawHeaders, Receive, Scope, Send
 from commonry.kit.cache import Cache
-from commonry.kit.problems import Problem, Unavailable
+from commonry.kit.problems import NotCached, Problem
 
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -50,7 +50,7 @@ class ResponseCache:
             await reply(scope, send, entry, *how)
             return True
         if asked.only_cached:
-            raise Unavailable("This is not in the cache.", retry_after=None)
+            raise NotCached
         if self._layers.passes(target):
             cache_outcome("pass")
             await self._through(scope, receive, send, upstream, b"fwd=miss")

@@ -11,7 +11,7 @@ from commonry.contracts.settings import Settings
 from commonry.contracts.words import Instant
 from commonry.inventory.api import listing, telling, writing
 from commonry.inventory.api.telling import Gateways
-from commonry.inventory.api.viewing import seen_by, visible
+from commonry.inventory.api.viewing import is_theirs, seen_by, visible
 from commonry.inventory.rules.items import etag, merged
 from commonry.inventory.rules.search import Search
 from commonry.inventory.store import items
@@ -75,7 +75,9 @@ async def item(item_id: UUID, visitor: Caller | None, db: Database) -> Response[
     async with db.read() as tx:
         kept = await visible(tx, item_id, visitor)
     tags = telling.of_item(item_id, kept.item.owner_id)
-    return Response(seen_by(kept, visitor), headers={"etag": etag(kept.item), **tags})
+    return Response(
+        seen_by(kept, visitor), headers={"etag": etag(kept.item, exact=is_theirs(kept.item, visitor)), **tags}
+    )
 
 
 SIGNED_IN = [{"bearer": list[str]()}]
@@ -113,7 +115,7 @@ async def replace_item(
         lambda tx: writing.change(tx, item_id, caller, lambda _: data, settings, if_match=if_match)
     )
     await gateways.item_changed(item_id)
-    return Response(changed, headers={"etag": etag(changed)})
+    return Response(changed, headers={"etag": etag(changed, exact=True)})
 
 
 @patch(
@@ -136,7 +138,7 @@ async def change_item(
         lambda tx: writing.change(tx, item_id, caller, lambda known: merged(known, data), settings, if_match=if_match)
     )
     await gateways.item_changed(item_id)
-    return Response(changed, headers={"etag": etag(changed)})
+    return Response(changed, headers={"etag": etag(changed, exact=True)})
 
 
 @delete(

@@ -36,14 +36,17 @@ def merged(item: Item, changes: ItemChanges) -> NewItem:
     return NewItem(**fields | {name: value for name, value in said.items() if not isinstance(value, UnsetType)})
 
 
-def etag(item: Item) -> str:
-    """The item's entity tag: `"v3"`, or `"v3r12"` once it has been rated, which its version does not count."""
-    return f'"v{item.version}r{item.rating.count}"' if item.rating.count else f'"v{item.version}"'
+def etag(item: Item, *, exact: bool = False) -> str:
+    """The item's entity tag: `"v3"`; `"v3r12"` once it has been rated, which its version does not count; with an `x` as
+    those see it who may know its exact place.
+    """
+    rated = f"r{item.rating.count}" if item.rating.count else ""
+    return f'"v{item.version}{rated}{"x" if exact else ""}"'
 
 
 def is_meant(if_match: str | None, version: int) -> bool:
     """Whether an `If-Match` header (RFC 9110) names this version; without one, any is meant."""
     if if_match is None or if_match.strip() == "*":
         return True
-    named = re.findall(r'(?<![\w/])"v(\d+)(?:r\d+)?"', if_match)
+    named = re.findall(r'(?<![\w/])"v(\d+)(?:r\d+)?x?"', if_match)
     return str(version) in named
