@@ -136,14 +136,13 @@ class Admission:
         limit, spares_local, _ = self._classes["reads"]
         return not self._trusted and (limit is None or (spares_local and is_local(peer)))
 
-    def admits_read(self, client: str) -> bool:
-        """For the fast lane: whether a read may pass without a word. Takes nothing when it may not."""
+    def admits_read(self, client: str) -> RawHeaders | None:
+        """For the fast lane: what is left of the limit, nothing where there is none; None when it is reached."""
         limit, spares_local, _ = self._classes["reads"]
-        if self.lag.is_over:
-            return False
         if limit is None or (spares_local and is_local(client)):
-            return True
-        return self._buckets.take(subject(client), limit).allowed
+            return []
+        found = self._buckets.take(subject(client), limit)
+        return fields(limit, found) if found.allowed else None
 
     def _is_trusted(self, address: str) -> bool:
         try:

@@ -15,6 +15,7 @@ from typing import cast
 from commonry.gateway import limits
 from commonry.gateway.admission import Admission
 from commonry.gateway.heads import HOP_BY_HOP, Head, and_named
+from commonry.gateway.routes import route_for
 from commonry.kit.asgi import App, Message, RawHeaders, Receive, Scope, Send, guarded
 from commonry.kit.http.messages import lines
 from commonry.kit.problems import MethodNotAllowed, Unavailable
@@ -79,6 +80,8 @@ class Edge:
             access.request(scope["method"], route, out.status, seconds, rid, trace)
 
     async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if route := route_for(scope["path"]):
+            scope["path_template"] = route.prefix
         if ADMITTED not in scope and (asking := self.admission.admit(scope, scope["client_address"])):
             await asking
         try:

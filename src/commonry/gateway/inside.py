@@ -25,8 +25,9 @@ class Inside(Quick):
 
     FOR_OTHERS = frozenset({MethodNotAllowed.status})
 
-    def __init__(self, connection: HttpToolsProtocol, edge: Edge, head: Head, route: str) -> None:
+    def __init__(self, connection: HttpToolsProtocol, edge: Edge, head: Head, route: str, limits: bytes) -> None:
         self._edge, self._request, self._route, self._connection = edge, head, route, connection
+        self._limits = limits
         self._began = time.perf_counter()
         self._rid, self._trace = head.request_id or new_request_id(), head.trace_id or new_trace_id()
 
@@ -50,7 +51,9 @@ class Inside(Quick):
             parts.append(b"transfer-encoding: chunked\r\n" if self._is_chunked else b"")
         elif status not in (204, 304):
             parts.append(b"content-length: %d\r\n" % length)
-        return b"".join((STATUS_LINE[status], lines(self._connection.server_state.default_headers), *parts, b"\r\n"))
+        return b"".join(
+            (STATUS_LINE[status], lines(self._connection.server_state.default_headers), *parts, self._limits, b"\r\n")
+        )
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._edge.under_way -= 1

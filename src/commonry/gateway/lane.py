@@ -1,86 +1,66 @@
-"""The gateway's HTTP/1.1: uvicorn's, made strict, with a fast lane for plain reads.
+"""The gateway's HTTP/1.1: `strict`, with a fast lane for plain reads.
 
-Strict: what two programs could understand differently (two lengths, a length and chunks, folded lines, no host or
-two) is 400 and the end of the connection; heads have a size and a time; who does not read is cut off.
-
-The fast lane: a GET that arrives whole, without anything unusual in its head, is not parsed again each time. Its head
-is looked up (`heads`); if a fresh answer is kept it goes out at once, in one write; else the application is called
-without the machinery that bodies need. Everything else goes the usual way, to the same application.
+A GET that arrives whole, without anything unusual in its head, is not parsed again each time. Its head is looked up
+(`heads`). If a fresh answer is kept it goes out at once, in one write; one that is not for keeping takes the shortest
+way to its service (`relay`, `inside`); else the application is called without the machinery that bodies need
+(`quick`). Everything else goes the usual way, to the same application.
 """
 
 import asyncio
 import re
 import time
-from typing import Any, cast
+from typing import Any
 
-import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from commonry.contracts.settings import Settings
 from commonry.gateway.admission import Lag
 from commonry.gateway.caching.entries import Entry
 from commonry.gateway.caching.question import hits
 from commonry.gateway.caching.serving import ResponseCache
-from commonry.gateway.edge import SECURITY, Edge, completed
+from commonry.gateway.edge import Edge, completed
 from commonry.gateway.far import FarService
 from commonry.gateway.forward import Services
-from commonry.gateway.heads import MOST_FIELDS, Head, head_of, is_strange
+from commonry.gateway.heads import Head, head_of
 from commonry.gateway.inside import Inside
 from commonry.gateway.quick import Quick
 from commonry.gateway.relay import Relay
 from commonry.gateway.routes import route_of
-from commonry.kit.asgi import problem_reply, start_of
+from commonry.gateway.strict import LONGEST_HEAD, Strict
+from commonry.kit.asgi import RawHeaders
 from commonry.kit.http.connection import Answered
 from commonry.kit.http.messages import Fault, lines
-from commonry.kit.problems import BadRequest, HeadersTooLarge, Problem, TooSlow
 from commonry.kit.telemetry import access, new_request_id
 
-LONGEST_HEAD = 32 * 1024
-"""Bytes of a head, and of whatever else comes without a byte of a body: trailers, extensions of chunks."""
-KEPT_ALIVE = 75.0
-"""Seconds an idle connection is kept."""
+_NO_LIMIT: RawHeaders = []
 MOST_HELD = 64 * 1024
 """Bytes of further requests that may wait behind one in the fast lane."""
 SWEEP_SECONDS = 1.0
 
 
-class Lane(HttpToolsProtocol):
+class Lane(Strict):
     """One client's connection."""
 
     edge: Edge
     cache: ResponseCache
     services: Services
     lag: Lag
-    settings: Settings
-    open: set["Lane"]
-    """Every connection there is."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._in_message = self._in_head = self._closing = False
-        self._without_body, self._head_began, self._answered_at = 0, 0.0, 0.0
-        self._was_active, self._idle_since = True, self.loop.time()
-        self._stalled_at: float | None = None
-        self._unsent = 0
         self._quick: Quick | Relay | None = None
         self._held = b""
-        self._is_spared = self._is_admitted = False
-        self._refusal: Problem | None = None
-
-    # bytes come in
+        self._is_spared = self._closing = False
+        self._limits: RawHeaders | None = None
 
     def data_received(self, data: bytes) -> None:
         """Whatever the client sends."""
         if self._quick is not None:
             self._hold(data)
-            return
-        self._was_active = True
-        if data[:4] == b"GET " and data[-4:] == b"\r\n\r\n" and self._is_free() and self._took(data):
-            return
-        self._without_body += len(data)
-        super().data_received(data)
-        if self._in_message and self._without_body > LONGEST_HEAD and not self.transport.is_closing():
-            self.refuse(HeadersTooLarge())
+        elif data[:4] == b"GET " and data[-4:] == b"\r\n\r\n" and self._is_free() and self._took(data):
+            self._was_active = True
+        else:
+            super().data_received(data)
 
     def _is_free(self) -> bool:
         """Whether nothing of another request is here, and its answer would not pile up."""
@@ -104,12 +84,12 @@ class Lane(HttpToolsProtocol):
             return False
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
-        self._is_admitted = False
+        self._limits = None
         self._quick = self._relayed(head, target) or self._usual(head, target, None)
         return True
 
     def _usual(self, head: Head, target: bytes, begun: Answered | Fault | None) -> Quick:
-        return Quick(self, self.edge, self.quick_done, head, target, begun, is_admitted=self._is_admitted)
+        return Quick(self, self.edge, self.quick_done, head, target, begun, self._limits)
 
     def _relayed(self, head: Head, target: bytes) -> "Relay | Inside | None":
         """The request on the shortest way to its service, if it is not for keeping and nothing speaks against it."""
@@ -120,20 +100,26 @@ class Lane(HttpToolsProtocol):
         if route is None or (personal and self.cache.is_for_all(target)):
             return None
         client = self._peer(head)
-        if self.lag.is_over or not (self._is_spared or self.edge.admission.admits_read(client)):
+        self._limits = self._admitted(client)
+        if self._limits is None:
             return None
-        self._is_admitted = True
 
         def otherwise(begun: Answered | Fault | None) -> None:
             self._quick = self._usual(head, target, begun)
 
         service = self.services[route.service]
         if isinstance(service, FarService):
-            relay = Relay(self, self.edge, head, route.prefix)
+            relay = Relay(self, self.edge, head, route.prefix, lines(self._limits))
             return relay if relay.begin(service, target, client, self.quick_done, otherwise) else None
-        inside = Inside(self, self.edge, head, route.prefix)
+        inside = Inside(self, self.edge, head, route.prefix, lines(self._limits))
         inside.begin(service.app, target, client, self.quick_done, otherwise)
         return inside
+
+    def _admitted(self, client: str) -> RawHeaders | None:
+        """What is left of this client's limit; None when it, or this process, has had enough."""
+        if self.lag.is_over:
+            return None
+        return _NO_LIMIT if self._is_spared else self.edge.admission.admits_read(client)
 
     def _peer(self, head: Head) -> str:
         return self.edge.admission.client(self.client[0] if self.client else "", head.headers)
@@ -144,12 +130,14 @@ class Lane(HttpToolsProtocol):
         age = began - entry.made_at
         if not entry.is_plain or age >= entry.life.fresh or not self.cache.entries.would_hear(age):
             return False
-        if self.lag.is_over or not (self._is_spared or self.edge.admission.admits_read(self._peer(head))):
+        limits = self._admitted(self._peer(head))
+        if limits is None:
             return False
         second = int(age)
         ready = entry.ready if entry.ready_for == second else self._ready(entry, target, second)
         rid = head.request_id or new_request_id()
-        self.transport.write(b"".join((ready, rid.encode(), b"\r\n\r\n", entry.body)))
+        end = b"\r\n%b\r\n" % lines(limits) if limits else b"\r\n\r\n"
+        self.transport.write(b"".join((ready, rid.encode(), end, entry.body)))
         seconds = time.monotonic() - began
         hits.note(entry.route, seconds)
         access.request("GET", entry.route, 200, seconds, rid, head.trace_id)
@@ -166,105 +154,11 @@ class Lane(HttpToolsProtocol):
         entry.ready_for = age
         return entry.ready
 
-    # what the parser tells
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._in_message = self._in_head = True
-        self._without_body, self._head_began = 0, self.loop.time()
-        super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of its head; one that comes after the body is nothing to us."""
-        if self._in_head:
-            super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """Its head is there."""
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if len(self.headers) > MOST_FIELDS or size > LONGEST_HEAD:
-            self._refusal = HeadersTooLarge()
-            raise ValueError("too large")
-        if why := is_strange(self.headers, cast(httptools.HttpRequestParser, self.parser).get_http_version()):
-            self._refusal = BadRequest(why)
-            raise ValueError(why)
-        super().on_headers_complete()
-        self._in_head = False
-
-    def on_body(self, body: bytes) -> None:
-        """A piece of its body."""
-        self._without_body = 0
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """It is there whole."""
-        self._in_message = False
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        """It is answered."""
-        self._was_active, self._answered_at = True, self.loop.time()
-        super().on_response_complete()
-
-    # answers to what is no request
-
-    def send_400_response(self, msg: str) -> None:
-        """What cannot be read is refused with a problem document, and nothing more is read from there."""
-        self.refuse(self._refusal or BadRequest(f"{BadRequest.__doc__} {msg}"))
-
-    def refuse(self, problem: Problem) -> None:
-        """Answer with this problem and close. Where another answer is under way, it is cut off instead."""
-        if self._is_answering():
-            if self._in_head or not self._in_message or self.pipeline or self.cycle.response_started:
-                self.transport.abort()
-                return
-            self.cycle.disconnected = True  # whatever the application still says of this request
-            self.cycle.message_event.set()
-        reply = problem_reply(problem)
-        extra = [(b"connection", b"close"), (b"x-request-id", new_request_id().encode()), *SECURITY]
-        fields = [*self.server_state.default_headers, *start_of(reply)["headers"], *extra]
-        self.transport.write(STATUS_LINE[problem.status] + lines(fields) + b"\r\n" + reply.body)
-        self.transport.close()
-
-    # time
-
-    def look(self, now: float) -> None:
-        """Now and then: close what is idle, too slow, or does not read."""
-        if self._was_active:
-            self._was_active, self._idle_since = False, now
-        if self._stalled_at is not None:
-            self._look_at_stalled(now, self._stalled_at)
-        elif self._in_head:
-            if now - self._head_began > self.settings.header_seconds:
-                self.refuse(TooSlow())
-        elif isinstance(self._quick, Quick):
-            if now - self._idle_since > self.settings.answer_seconds:
-                self._quick.hurry()
-        elif self._quick is None and not self._is_answering():
-            still_sends = self._in_message and now - self._answered_at > self.settings.header_seconds
-            if still_sends or now - self._idle_since > KEPT_ALIVE:
-                self.transport.close()
-
-    def _look_at_stalled(self, now: float, since: float) -> None:
-        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
-        if self._unsent < before:
-            self._stalled_at = now
-        elif now - since > self.settings.send_seconds:
-            self.transport.abort()
-
-    def _is_answering(self) -> bool:
-        """Whether a request is under way that took the usual way."""
-        return self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
-
-    def pause_writing(self) -> None:
-        """The client takes nothing at the moment."""
-        self._stalled_at, self._unsent = self.loop.time(), self.transport.get_write_buffer_size()
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        """It does again."""
-        self._stalled_at = None
-        super().resume_writing()
+    def _is_busy(self, now: float) -> bool:
+        """Whether the lane answers something; if that takes too long, it is told to give up."""
+        if isinstance(self._quick, Quick) and now - self._idle_since > self.settings.answer_seconds:
+            self._quick.hurry()
+        return self._quick is not None
 
     # the end
 
@@ -287,13 +181,11 @@ class Lane(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """A client has come."""
-        self.open.add(self)
         super().connection_made(transport)
         self._is_spared = self.edge.admission.spares(self.client[0] if self.client else "")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone, and with it its request."""
-        self.open.discard(self)
         if self._quick is not None:
             self._quick.cancel()
         super().connection_lost(exc)
@@ -306,7 +198,7 @@ _PLAIN = re.compile(rb"/(?!/)[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*")
 def protocol(edge: Edge, cache: ResponseCache, services: Services, settings: Settings) -> type[Lane]:
     """The protocol of a server for this application, which stands before these services."""
     told: dict[str, Any] = {"edge": edge, "cache": cache, "services": services, "settings": settings}
-    told |= {"lag": edge.admission.lag, "open": set[Lane]()}
+    told |= {"lag": edge.admission.lag, "open": set[Strict]()}
     return type("GatewayLane", (Lane,), told)
 
 

@@ -50,15 +50,14 @@ class Quick:
         head: Head,
         target: bytes,
         begun: Answered | Fault | None,
-        *,
-        is_admitted: bool,
+        limits: RawHeaders | None,
     ) -> None:
         scope = scope_of(connection, target, head.headers)
         scope["head"] = head
         if begun is not None:
             scope[BEGUN] = begun
-        if is_admitted:
-            scope[ADMITTED] = True
+        if limits is not None:
+            scope |= {ADMITTED: True, "limits": limits}
         self._begin(connection, app, over, scope)
 
     def _begin(self, connection: HttpToolsProtocol, app: App, over: Callable[[], None], scope: Scope) -> None:

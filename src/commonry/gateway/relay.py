@@ -28,8 +28,8 @@ Otherwise = Callable[[Answered | Fault | None], None]
 class Relay:
     """One request under way."""
 
-    def __init__(self, connection: HttpToolsProtocol, edge: Edge, head: Head, route: str) -> None:
-        self._connection, self._edge, self._head, self._route = connection, edge, head, route
+    def __init__(self, connection: HttpToolsProtocol, edge: Edge, head: Head, route: str, limits: bytes) -> None:
+        self._connection, self._edge, self._head, self._route, self._limits = connection, edge, head, route, limits
         self._began = time.perf_counter()
         self._rid, self._trace = head.request_id or new_request_id(), head.trace_id or new_trace_id()
 
@@ -69,6 +69,7 @@ class Relay:
             STATUS_LINE[status],
             date,
             *field_lines(answered.headers, self._rid.encode(), personal, connection.scheme),
+            self._limits,
         ]
         if status not in (204, 304):
             parts.append(b"content-length: %d\r\n" % len(body))
