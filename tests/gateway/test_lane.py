@@ -3,15 +3,17 @@
 import asyncio
 import re
 import time
+from contextlib import suppress
 
 import pytest
 
-from commonry.gateway import heads, lane, limits
+from commonry.gateway import heads, lane, limits, strict
 from commonry.gateway.heads import head_of
 from commonry.kit.asgi import answer, json_reply, problem_reply
 from commonry.kit.peers import Far, Near
 from commonry.kit.problems import MethodNotAllowed, NotFound, Unavailable
 from commonry.kit.tags import kept
+from commonry.kit.telemetry import refused
 from tests.gateway.conftest import SERVICES, opened, until
 
 HOST = b"host: x\r\n"
@@ -762,13 +764,63 @@ async def test_a_connection_may_be_idle_longer_than_a_header_may_take(near):
 
 
 async def test_an_idle_connection_is_closed_in_the_end(near, monkeypatch):
-    monkeypatch.setattr(lane, "KEPT_ALIVE", 0.2)
+    monkeypatch.setattr(strict, "KEPT_ALIVE", 0.2)
     async with opened(near.peers()) as door:
         silent, spoke = await door.connect(), await door.connect()
         await spoke.send(get(ITEM + b"7"))
         assert (await spoke.answer()).status == 200
         assert await silent.rest(2) == b""
         assert await spoke.rest(2) == b""
+
+
+def posted(length):
+    return b"POST " + ITEM + b"7 HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % length
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(near):
+    async with opened(near.peers(), header_seconds=0.2) as door:
+        wire = await door.connect()
+        await wire.send(posted(1000))
+        assert_refused(await wire.rest(5), 408)
+
+
+async def test_a_body_that_trickles_is_not_waited_for(near, monkeypatch):
+    monkeypatch.setattr(strict, "SLOWEST", 10_000)
+    async with opened(near.peers(), header_seconds=0.3) as door:
+        wire = await door.connect()
+        await wire.send(posted(100_000))
+        sending = asyncio.ensure_future(_dripped(wire))
+        assert_refused(await wire.rest(8), 408)
+        sending.cancel()
+
+
+async def _dripped(wire):
+    with suppress(ConnectionError, OSError):
+        while True:
+            await wire.send(b"x")
+            await asyncio.sleep(0.05)
+
+
+async def test_what_is_refused_unread_is_counted_and_logged(near, monkeypatch):
+    logged = []
+    monkeypatch.setattr("commonry.gateway.strict.access.request", lambda *told: logged.append(told[:3]))
+    before = refused.labels("bad-request")._value.get()
+    async with opened(near.peers()) as door:
+        wire = await door.connect()
+        await wire.send(b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n")
+        assert_refused(await wire.rest(), 400)
+    assert refused.labels("bad-request")._value.get() == before + 1
+    assert logged == [("-", "unread", 400)]
+
+
+@pytest.mark.parametrize("more", EITHER, ids=["from memory", "signed in", "the usual way"])
+async def test_every_answer_to_a_limited_client_says_what_is_left(town, more):
+    async with opened(town.peers(), limit_reads="1/h,50") as door:
+        wire, left = await door.connect(), []
+        for _ in range(6):
+            await wire.send(get(ITEM + b"7", more))
+            left.append((await wire.answer()).headers["ratelimit"].split(";")[1])
+        assert left == [f"r={n}" for n in range(49, 43, -1)]
 
 
 ANSWER = 20_000_000
