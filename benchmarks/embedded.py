@@ -19,8 +19,8 @@ from typing import Any
 import aiohttp
 import psutil
 
-UNLIMITED = {f"COMMONRY_LIMIT_{kind}": "1000000/s,1000000" for kind in ("READS", "WRITES", "BOOKINGS")}
-"""Clients are counted as anyone's are, but never turned away, although all the load comes from one address."""
+UNLIMITED = {f"COMMONRY_LIMIT_{kind}": "off" for kind in ("READS", "WRITES", "BOOKINGS")}
+"""All the load comes from one address. The proxies beside which we are measured have no limits either."""
 
 
 class Embedded:
