@@ -139,8 +139,12 @@ async def test_a_process_that_hangs_delays_by_a_lease_and_wakes_out_of_touch(red
         assert time.monotonic() - again < 0.3, "nobody waits for it any more"
         woken = time.monotonic()
         other.send_signal(signal.SIGCONT)
-        await eventually(lambda: said()[-1].endswith(" 1"), "it is in touch again")
-        lines = [line for line in said()[asleep:] if not line.startswith("touch") or float(line.split()[1]) > woken]
+
+        def since() -> list[str]:
+            return [line for line in said()[asleep:] if not line.startswith("touch") or float(line.split()[1]) > woken]
+
+        await eventually(lambda: any(line.endswith(" 1") for line in since()), "it is in touch again")
+        lines = since()
         looks = [line.split()[2] for line in lines if line.startswith("touch")]
         assert looks[0] == "0", "the first thing it sees is that it is out of touch"
         assert lines.index("missed") < next(n for n, line in enumerate(lines) if line.endswith(" 1"))

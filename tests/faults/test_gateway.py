@@ -179,7 +179,11 @@ def _log(place: Place, word: str) -> list[dict[str, Any]]:
 
 def _noted(place: Place, proxy: Proxy, *, since: datetime) -> datetime:
     """When the breaker of the replica behind the proxy opened, by the gateway's own log."""
-    events = [e for e in _log(place, '"breaker"') if e.get("replica") == proxy.url and e["state"] == "open"]
+    events = [
+        e
+        for e in _log(place, '"breaker"')
+        if e.get("replica") == proxy.url.partition("://")[2] and e["state"] == "open"
+    ]
     return next(at for at in (datetime.fromisoformat(e["timestamp"]) for e in events) if at >= since)
 
 
