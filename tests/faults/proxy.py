@@ -60,7 +60,7 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._cut)
 
     def requests(self, since: float, until: float) -> list[str]:
-        """What reached the server between these instants of `time.monotonic`."""
+        """What was sent between these instants of `time.monotonic`, and reached the server then or later."""
         return [s.what for s in self.seen if since <= s.at < until and not s.is_answer]
 
     def answered(self, since: float, what: str) -> float:
@@ -95,6 +95,7 @@ class Proxy:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._open.add(writer)
+        came = monotonic()
         with suppress(OSError):
             if self._mode == "reset":
                 self._cut()
@@ -102,33 +103,41 @@ class Proxy:
             await self._passing.wait()
             there, back = await asyncio.open_connection(*self._target)
             self._open.add(back)
-            asked = [""]
-            await asyncio.gather(self._pumped(reader, back, writer, asked), self._pumped(there, writer, back, asked))
+            asked, waited = [""], monotonic() - came  # what comes first came with the connection, and waited as long
+            await asyncio.gather(
+                self._pumped(reader, back, writer, asked, waited), self._pumped(there, writer, back, asked, 0.0)
+            )
         self._open.discard(writer)
         writer.transport.abort()
 
     async def _pumped(
-        self, reader: asyncio.StreamReader, to: asyncio.StreamWriter, behind: asyncio.StreamWriter, asked: list[str]
+        self,
+        reader: asyncio.StreamReader,
+        to: asyncio.StreamWriter,
+        behind: asyncio.StreamWriter,
+        asked: list[str],
+        waited: float,
     ) -> None:
-        """Pass on what comes until it ends; then so does the other direction."""
+        """Pass on what comes until it ends; then so does the other direction. The first piece `waited` seconds."""
         try:
             while piece := await reader.read(2**16):
+                sent, waited = monotonic() - waited, 0.0
                 await asyncio.sleep(self.latency)
                 await self._passing.wait()
                 if behind.is_closing() or reader.at_eof():
                     break  # whoever sent this has left meanwhile
-                self._note(piece, asked)
+                self._note(piece, asked, sent)
                 to.write(piece)
                 await to.drain()
         finally:
             self._open.discard(to)
             to.close()
 
-    def _note(self, piece: bytes, asked: list[str]) -> None:
+    def _note(self, piece: bytes, asked: list[str], sent: float) -> None:
         """See a request, or an answer to what was asked last on this connection."""
         if found := _REQUEST.match(piece):
             asked[0] = f"{found[1].decode()} {found[2].decode()}"
-            self.seen.append(Seen(monotonic(), asked[0], is_answer=False))
+            self.seen.append(Seen(sent, asked[0], is_answer=False))
         elif piece.startswith(b"HTTP/1.1 "):
             self.seen.append(Seen(monotonic(), asked[0], is_answer=True))
 

@@ -140,7 +140,7 @@ async def test_the_only_replica_is_lost(place: Place, name: str) -> None:
     refused = [c for c in others if c.kind != "search" or c.status == 503]  # a list may be kept for two seconds
     took = sorted(c.took for c in refused)
     first = place.only.answered(ended, CHECK)
-    probes = _reads(place.only.requests(ended, first))  # a write that had been sent before arrives now
+    probes = _reads(place.only.requests(ended, first))
     eager = _reads(place.only.requests(first, first + 0.1))
     middle, most, slowest = took[len(took) // 2], took[int(0.95 * len(took))], max(c.took for c in kept)
     quickly = sorted(c.took for c in kept if c.began > opened)
@@ -161,7 +161,7 @@ async def test_the_only_replica_is_lost(place: Place, name: str) -> None:
     assert own[int(0.95 * len(own))] <= REFUSED_WITHIN
     assert took[-1] < 1.0, people.worst()
     assert first < recovered
-    assert probes in ([CHECK], []), "one at most, and no person's; it may have been sent before"
+    assert probes in ([CHECK], []), "one at most, and no person's; what was answered may have been sent before"
     assert recovered - back <= RECOVERS
     assert people.failures(recovered + SLOW_START) == [], people.worst()
     assert not people.too_old()
