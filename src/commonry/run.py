@@ -137,7 +137,8 @@ def _no_database() -> Database:
 
 
 async def _opened(stack: AsyncExitStack, settings: Settings, name: str) -> Database:
-    db = Database(settings.database(name), name=name, size=settings.database_pool, prepare=settings.database_prepare)
+    pooled = not settings.database_prepare
+    db = Database(settings.database(name), name=name, size=settings.database_pool, pooled=pooled)
     await db.open()
     stack.push_async_callback(db.close)
     return db
