@@ -92,6 +92,7 @@ async def running(
                 stack.push_async_callback(far.close)
         if here:  # a gateway looks after its own
             await stack.enter_async_context(looked_after(located))
+            await stack.enter_async_context(_until_the_end([s.watch for s in built.values() if s.watch]))
         if settings.workers:
             await stack.enter_async_context(kept_running(built))
         yield built, located, Surroundings(settings, _no_database(), shared, door, peers)

@@ -3,13 +3,12 @@
 A table that takes part has the columns `id uuid`, `due timestamptz` (NULL at rest), `holder text`, `lease_until
 timestamptz`, `attempts integer`, `trouble text`. Whoever claims a row gets a fresh holder name; every later write to
 it states that name, so a slow holder that wakes after its lease was taken changes nothing. A row that keeps failing
-waits ever longer and shows in `stuck()`, in the metrics and in the status page; it is never a hot loop and never
-blocks the others.
+waits ever longer and shows in `stuck()` and in the metrics (`kit/backlog.py`); it is never a hot loop and never blocks
+the others.
 """
 
 import asyncio
 import secrets
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -18,15 +17,13 @@ import structlog
 from psycopg import sql
 
 from commonry.kit.db import Database, many, value
-from commonry.kit.telemetry import due_failures, due_stuck
+from commonry.kit.telemetry import due_failures
 
 LEASE = 12.0
 """Seconds a claim lasts: longer than the slowest single step (its call's timeout and one retry)."""
 STUCK_AFTER = 6
 """Failures in a row (about a minute of backing off) after which a row counts as stuck."""
 LONGEST_WAIT = 300
-COUNT_EVERY = 15.0
-"""Seconds between two counts of what is stuck."""
 
 log = structlog.get_logger()
 
@@ -49,6 +46,7 @@ class Queue:
     def __init__(self, db: Database, table: str) -> None:
         self.db, self.table = db, table
         self.wake = asyncio.Event()
+        due_failures.labels(table)  # so that it is seen before the first
         self._claim = _on(table, _CLAIM)
         self._back_off = _on(table, _BACK_OFF)
         self._stuck = _on(table, _STUCK)
@@ -69,9 +67,7 @@ class Queue:
     async def stuck(self) -> int:
         """How many rows have failed `STUCK_AFTER` times or more."""
         async with self.db.read() as tx:
-            count = int(await value(tx, self._stuck, {"after": STUCK_AFTER}))
-        due_stuck.labels(self.table).set(count)
-        return count
+            return int(await value(tx, self._stuck, {"after": STUCK_AFTER}))
 
     async def round(self, handle: Callable[[Claim], Awaitable[None]], limit: int = 20) -> int:
         """Claim once and handle what was claimed, side by side; how many rows."""
@@ -81,14 +77,10 @@ class Queue:
 
     async def work(self, handle: Callable[[Claim], Awaitable[None]], *, every: float = 1.0, limit: int = 20) -> None:
         """Handle due rows for ever: at once when woken or while there are more, else every `every` seconds."""
-        count_at = 0.0
         while True:
             self.wake.clear()
             try:
                 busy = await self.round(handle, limit) == limit
-                if time.monotonic() >= count_at:  # counting reads many rows, so not every round
-                    count_at = time.monotonic() + COUNT_EVERY
-                    await self.stuck()
             except Exception as e:  # why: the loop outlives any fault of the database; the next round tries again
                 busy = False
                 log.warning("due round failed", table=self.table, trouble=repr(e))

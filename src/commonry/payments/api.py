@@ -24,10 +24,12 @@ from commonry.contracts.payments import (
 from commonry.contracts.surroundings import Surroundings
 from commonry.kit import migrate, service
 from commonry.kit.auth import Caller
+from commonry.kit.backlog import Backlog
 from commonry.kit.db import Database
 from commonry.kit.pages import Cursor, Limit, Page
 from commonry.kit.problems import NotAllowed, NotFound
 from commonry.kit.service import Service, only_services
+from commonry.payments import metrics
 from commonry.payments.jobs import looking_after
 from commonry.payments.sandbox import Sandbox
 from commonry.payments.steps import Till
@@ -129,6 +131,7 @@ def open_till(around: Surroundings) -> Till:
 def build(around: Surroundings) -> Service:
     """The service in these surroundings."""
     till, db = open_till(around), around.db
+    metrics.seen_from_the_start(around.settings.currency)
     offers = {"till": till}
     loops = [looking_after(till)]
     return service.build(
@@ -139,4 +142,5 @@ def build(around: Surroundings) -> Service:
         offers=offers,
         loops=loops,
         ready=lambda: migrate.is_current(db, MIGRATIONS),
+        facts=[Backlog("payments", "payments")],
     )

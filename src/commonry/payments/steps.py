@@ -16,7 +16,7 @@ from commonry.contracts.problems import PaymentClosed, PaymentDeclined, PaymentT
 from commonry.kit.db import Database
 from commonry.kit.failpoints import failpoint
 from commonry.kit.problems import NotFound, Unavailable
-from commonry.payments import rules
+from commonry.payments import metrics, rules
 from commonry.payments.provider import Charge, Closed, Declined, Provider
 from commonry.payments.rules import Row
 from commonry.payments.store import payments as store
@@ -59,7 +59,10 @@ class Till:
             raise PaymentClosed from None
         async with self.db.alone() as tx:
             now = await store.authorised(tx, row, got.ref, got.renew_before)
-        return now.payment if now else await self._overtaken(row)
+        if now is None:
+            return await self._overtaken(row)
+        metrics.count(rules.authorised(row))
+        return now.payment
 
     async def _declined(self, row: Row) -> Payment:
         async with self.db.alone() as tx:
@@ -103,7 +106,10 @@ class Till:
         """Write down what the provider took; None if the row has moved on."""
         async with self.db.alone() as tx:
             now = await store.captured(tx, row, taken)
-        return now.payment if now else None
+        if now is None:
+            return None
+        metrics.count(*rules.captured(row, taken))
+        return now.payment
 
     async def _gone(self, row: Row) -> Payment:
         """The charge in use is closed: it was voided, or is being swapped for a fresh one right now."""
@@ -141,7 +147,9 @@ class Till:
 
     async def _bury(self, row: Row | None, booking: UUID, purpose: Purpose) -> Payment | None:
         async with self.db.tx() as tx:
-            now = await store.closed(tx, booking, purpose, row, self.provider.name, self.currency)
+            now, draft = await store.closed(tx, booking, purpose, row, self.provider.name, self.currency)
+        if draft:
+            metrics.count(draft)
         return now.payment if now else None
 
     async def refund(self, booking: UUID, purpose: Purpose, amount: Money, reason: str) -> Payment:
@@ -166,13 +174,15 @@ class Till:
                 await refunds.refused(tx, row, refund)
             raise PaymentDeclined("The payment provider declined the refund.") from None
         async with self.db.tx() as tx:
-            await refunds.done(tx, row, refund)
+            written = await refunds.done(tx, row, refund)
+        metrics.count(*written)
 
     async def pay_out(self, booking: UUID) -> None:
         """Credit the owner with what was taken and not given back, less the fee; each payment once."""
         async with self.db.tx() as tx:
-            for row in await store.unpaid(tx, booking):
-                await store.pay_out(tx, row, self.fee_percent)
+            unpaid = await store.unpaid(tx, booking)
+            written = [draft for row in unpaid for draft in await store.pay_out(tx, row, self.fee_percent)]
+        metrics.count(*written)
 
     async def ask(self, step: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """The provider's answer; raises `Unavailable` when it is late, and then nobody knows whether it was done."""

@@ -14,10 +14,12 @@ from typing import TypeVar
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from commonry.kit.gauges import Known
 from commonry.kit.problems import Unavailable
 from commonry.users.rules import typed
 
 T = TypeVar("T")
+passwords_waiting = Known("commonry_passwords_waiting", "Logins that wait for a password hash to begin.")
 
 
 class Passwords:
@@ -28,6 +30,7 @@ class Passwords:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="password")
         self._room = threading.BoundedSemaphore(threads + queue)
         self._nobodys = self._hasher.hash(secrets.token_urlsafe(32))
+        passwords_waiting.say(lambda: max(0, queue - self._room._value))  # noqa: SLF001 why: it tells nobody how full it is
 
     async def hash(self, password: str) -> str:
         """The hash to keep."""

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from litestar.types import ControllerRouterHandler
 
-from commonry.bookings import jobs
+from commonry.bookings import jobs, metrics
 from commonry.bookings.api import bookings, commands, internal, quotes, reviews
 from commonry.bookings.saga.engine import Saga
 from commonry.contracts.surroundings import Surroundings
 from commonry.kit import migrate, service
+from commonry.kit.backlog import Backlog, Outbox
 from commonry.kit.service import Service
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -35,4 +36,5 @@ def build(around: Surroundings) -> Service:
         offers={"saga": saga, "around": around},
         loops=jobs.loops(around, saga),
         ready=lambda: migrate.is_current(around.db, MIGRATIONS),
+        facts=[Backlog("bookings", "bookings"), Backlog("bookings", "outbox"), Outbox("bookings"), metrics.Sagas()],
     )

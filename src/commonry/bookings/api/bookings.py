@@ -8,6 +8,7 @@ from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
+from commonry.bookings import metrics
 from commonry.bookings.api.quotes import priced
 from commonry.bookings.rules import views
 from commonry.bookings.saga.engine import PATIENCE, Saga
@@ -25,7 +26,8 @@ from commonry.kit.due import Claim, new_holder
 from commonry.kit.ids import new_id
 from commonry.kit.pages import Cursor, Limit, Page, decode, page
 from commonry.kit.problems import MEDIA_TYPE, Mistake, NotFound, NotValid, from_document
-from commonry.kit.service import json_answer, problem_answer
+from commonry.kit.refusals import problem_answer
+from commonry.kit.service import json_answer
 
 Role = Literal["borrower", "owner"]
 Key = idempotency.Key | None
@@ -45,6 +47,7 @@ async def book(data: NewBooking, caller: Caller, key: Key, saga: Saga, db: Datab
     begun = await _recalled(db, key) or await _begin(saga.around, key, claim, caller, data)
     if isinstance(begun, idempotency.Kept):
         return await _again(begun, key, saga, caller)
+    metrics.reached(begun.booking.state)
     return await _answer(await saga.inline(claim, begun), key, db, caller)
 
 

@@ -8,6 +8,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+from commonry.bookings import metrics
 from commonry.bookings.rules.transitions import STEPS, Command
 from commonry.bookings.saga.steps import Steps
 from commonry.bookings.store import bookings as store
@@ -29,6 +30,7 @@ class Saga:
 
     def __init__(self, around: Surroundings) -> None:
         self.around, self.db, self.settings = around, around.db, around.settings
+        metrics.seen_from_the_start()
         self.queue = Queue(around.db, "bookings")
         self.running: set[asyncio.Task[None]] = set()
         self.actions = Steps(around).actions
@@ -56,7 +58,10 @@ class Saga:
             raise RuntimeError(f"the transition table does not lead from {row.step} to {move.to}")
         await failpoint(f"bookings.{row.step}.after")
         async with self.db.alone() as tx:
-            return await store.move(tx, claim, row, move)
+            moved = await store.move(tx, claim, row, move)
+        if moved is not None:
+            metrics.reached(moved.booking.state, row.booking.state)
+        return moved
 
     async def inline(self, claim: Claim, row: Running) -> Running:
         """Run in the request's process, which waits a while; what fails is backed off for a worker, never lost."""

@@ -13,7 +13,7 @@ from commonry.contracts.payments import Authorise, Payment, Purpose
 from commonry.kit.db import Tx, many, one, run, value
 from commonry.kit.ids import new_id
 from commonry.payments import rules
-from commonry.payments.rules import Row
+from commonry.payments.rules import Draft, Row
 from commonry.payments.store.ledger import record, written
 
 
@@ -54,15 +54,17 @@ async def captured(tx: Tx, row: Row, amount: int) -> Row | None:
 
 async def closed(
     tx: Tx, booking: UUID, purpose: Purpose, known: Row | None, provider: str, currency: str
-) -> Row | None:
-    """Every charge of `known` was closed at the provider: leave a tombstone, unless there is a newer charge."""
+) -> tuple[Row | None, Draft | None]:
+    """Every charge of `known` was closed at the provider: leave a tombstone, unless there is a newer charge. It, and
+    the entry that this caused.
+    """
     charges = known.charges if known else 0
     params = {"id": new_id(), "booking": booking, "purpose": purpose, "charges": charges}
     row = await one(tx, _row, _RELEASE, params)
     if row:
-        await record(tx, rules.released(row, row.payment.amount.amount))
-        return row
-    return await one(tx, _row, _BURY, params | {"provider": provider, "currency": currency})
+        draft = rules.released(row, row.payment.amount.amount)
+        return row, draft if await record(tx, draft) else None
+    return await one(tx, _row, _BURY, params | {"provider": provider, "currency": currency}), None
 
 
 async def trouble(tx: Tx, row: Row, what: str) -> None:
@@ -96,11 +98,13 @@ async def unpaid(tx: Tx, booking: UUID) -> list[Row]:
     return await many(tx, _row, _UNPAID, {"booking": booking})
 
 
-async def pay_out(tx: Tx, row: Row, fee_percent: int) -> None:
-    """Credit the owner with what is left of a payment."""
+async def pay_out(tx: Tx, row: Row, fee_percent: int) -> list[Draft]:
+    """Credit the owner with what is left of a payment; the entry, if it was written now."""
     draft = rules.paid_out(row, fee_percent)
-    if draft is None or await record(tx, draft):
-        await run(tx, _PAID_OUT, {"id": row.id})
+    if draft is not None and not await record(tx, draft):
+        return []
+    await run(tx, _PAID_OUT, {"id": row.id})
+    return [draft] if draft else []
 
 
 async def of_booking(tx: Tx, booking: UUID, member: UUID, *, manages: bool) -> list[Payment]:

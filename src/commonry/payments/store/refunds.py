@@ -9,7 +9,7 @@ from typing import LiteralString, NamedTuple
 from commonry.contracts.problems import PaymentDiffers, PaymentTooMuch
 from commonry.kit.db import Tx, many, one, run, value
 from commonry.payments import rules
-from commonry.payments.rules import Row
+from commonry.payments.rules import Draft, Row
 from commonry.payments.store.ledger import record
 from commonry.payments.store.payments import rest
 
@@ -38,11 +38,14 @@ async def reserve(tx: Tx, row: Row, amount: int, reason: str) -> Refund:
     return Refund(reason, amount, from_payee, done=False)
 
 
-async def done(tx: Tx, row: Row, refund: Refund) -> None:
-    """The provider has given it back."""
-    if await run(tx, _DONE, _name(row, refund.reason)):
-        await record(tx, rules.refunded(row, refund.amount, refund.reason, from_payee=refund.from_payee))
-        await rest(tx, row)
+async def done(tx: Tx, row: Row, refund: Refund) -> list[Draft]:
+    """The provider has given it back; the entry, if it was written now."""
+    if not await run(tx, _DONE, _name(row, refund.reason)):
+        return []
+    draft = rules.refunded(row, refund.amount, refund.reason, from_payee=refund.from_payee)
+    is_new = await record(tx, draft)
+    await rest(tx, row)
+    return [draft] if is_new else []
 
 
 async def refused(tx: Tx, row: Row, refund: Refund) -> None:

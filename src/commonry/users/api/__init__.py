@@ -7,6 +7,7 @@ from pathlib import Path
 
 from commonry.contracts.surroundings import Surroundings
 from commonry.kit import migrate, service
+from commonry.kit.backlog import Backlog, Outbox
 from commonry.kit.service import Service
 from commonry.users.api import auth, members
 from commonry.users.jobs import loops
@@ -33,5 +34,6 @@ def build(around: Surroundings) -> Service:
         offers={"sessions": sessions, "logins": logins, "membership": membership},
         loops=loops(around, sessions),
         ready=lambda: migrate.is_current(db, MIGRATIONS),
+        facts=[Backlog("users", "outbox"), Outbox("users")],
         max_body=64 * 1024,
     )
