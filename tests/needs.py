@@ -27,7 +27,7 @@ def _system_postgres() -> Path | None:
 
 # How a tool is found where looking on PATH is not enough, and the Debian package where its name is another.
 FINDERS: dict[str, Callable[[], Path | None]] = {"system postgres": _system_postgres}
-PACKAGES = {"system postgres": "postgresql"}
+PACKAGES = {"system postgres": "postgresql", "etcd": "etcd-server", "ip": "iproute2"}
 
 
 def need(tool: str, why: str) -> Path:
