@@ -23,11 +23,11 @@ help: ## List these targets
 up: .venv/.ready ## Start Commonry: PORT=8000, DATA=folder of the database
 	@exec $(BIN)/commonry up --port "$(PORT)" $(if $(DATA),--data "$(DATA)")
 
-test: .venv/.ready-dev ## Run the tests, but for the long ones: WORKERS=2, ARGS="more for pytest"
+test: .venv/.ready-dev .venv/.ready-deploy ## Run the tests, but for the long ones: WORKERS=2, ARGS="more for pytest"
 	@scripts/system-packages
 	@$(PYTEST) -m "not long" $(ARGS)
 
-test-all: .venv/.ready-dev ## Run every test
+test-all: .venv/.ready-dev .venv/.ready-deploy ## Run every test
 	@scripts/system-packages
 	@$(PYTEST) $(ARGS)
 
@@ -61,3 +61,7 @@ endif
 
 .venv/.ready-dev: requirements-dev.lock pyproject.toml
 	@scripts/setup dev
+
+# Where these cannot be had, the tests that need them say so.
+.venv/.ready-deploy: requirements-deploy.lock | .venv/.ready-dev
+	@scripts/setup deploy || true

@@ -25,8 +25,19 @@ def _system_postgres() -> Path | None:
     return Path(found).resolve().parent if found else None
 
 
+def _of_deploy(tool: str) -> Callable[[], Path | None]:
+    """The version that requirements-deploy.lock names, and no other: what is on PATH may be years older."""
+    path = Path(__file__).parents[1] / ".venv/deploy/bin" / tool
+    return lambda: path if path.exists() else None
+
+
 # How a tool is found where looking on PATH is not enough, and the Debian package where its name is another.
-FINDERS: dict[str, Callable[[], Path | None]] = {"system postgres": _system_postgres}
+FINDERS: dict[str, Callable[[], Path | None]] = {
+    "system postgres": _system_postgres,
+    "kubectl": _of_deploy("kubectl"),
+    "checkov": _of_deploy("checkov"),
+}
+ELSEWHERE = {"kubectl": "scripts/setup deploy", "checkov": "scripts/setup deploy"}
 PACKAGES = {"system postgres": "postgresql", "etcd": "etcd-server", "ip": "iproute2"}
 
 
@@ -35,7 +46,7 @@ def need(tool: str, why: str) -> Path:
     find = FINDERS.get(tool, lambda: Path(on_path) if (on_path := shutil.which(tool)) else None)
     if found := find():
         return found
-    story = f"{tool}: {why} (Debian: {PACKAGES.get(tool, tool)})"
+    story = f"{tool}: {why} ({ELSEWHERE.get(tool) or f'Debian: {PACKAGES.get(tool, tool)}'})"
     if os.environ.get("CI") == "true":
         pytest.fail(f"{MARK}{story}; here everything must be tested", pytrace=False)
     pytest.skip(f"{MARK}{story}", allow_module_level=True)
