@@ -126,6 +126,8 @@ class Platform:
 
     def database(self, service: str) -> str:
         """The connection URL of a service's database, for looking inside."""
+        if not self.server and "COMMONRY_DATABASE_URL" in self.env:
+            return self.settings.database(service)
         server = self.server or EmbeddedPostgres(self.folder)
         assert self.server or server.runs_elsewhere()
         return server.url(service)
@@ -284,14 +286,19 @@ def near(folder: Path, env: Mapping[str, str]) -> Platform:
 
 
 def far(folder: Path, env: Mapping[str, str], replicas: Mapping[str, int] = TWICE) -> Platform:
-    """A process per service and replica, not started yet; PostgreSQL runs and is migrated. The second is `name-2`."""
+    """A process per service and replica, not started yet; PostgreSQL runs and is migrated. The second is `name-2`.
+
+    With COMMONRY_DATABASE_URL in `env` it is that PostgreSQL, which has the four databases, else one of its own.
+    """
     every = {name: [name, *(f"{name}-{n}" for n in range(2, replicas.get(name, 1) + 1))] for name in SERVED}
     ports = {name: free_port() for names in every.values() for name in names}
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-    server = EmbeddedPostgres(folder / "data")
-    server.start()
-    server.create_databases(OWNERS)
-    template = url_of(server)
+    template, server = env.get("COMMONRY_DATABASE_URL", ""), None
+    if not template:
+        server = EmbeddedPostgres(folder / "data")
+        server.start()
+        server.create_databases(OWNERS)
+        template = url_of(server)
     peers = {f"COMMONRY_{service.upper()}_URL": ",".join(urls[n] for n in every[service]) for service in OWNERS}
     told = dict(env) | peers | {"COMMONRY_DATABASE_URL": template, "COMMONRY_SERVICE_TOKEN": secrets.token_hex(16)}
     platform = Platform("far", urls["gateway"], told, folder / "data", server=server)

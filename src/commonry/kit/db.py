@@ -13,6 +13,8 @@ import select
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from math import inf
+from time import monotonic
 from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
@@ -84,22 +86,35 @@ LOST = ("57P01", "57P02", "57P03", "25006")
 class Impatient(AsyncConnection[Any]):
     """A connection that waits for a statement no longer than `LONGEST`, nor than our caller waits for us."""
 
+    _until = _looks_at = inf
+    _timer: asyncio.TimerHandle | None = None
     _ending: asyncio.Task[None] | None = None
 
     async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Every wait for the server passes here."""
-        patience = max(LEAST, deadlines.left(LONGEST + GRACE))
-        timer = asyncio.get_running_loop().call_later(patience, self._lose_patience)
+        self._until = monotonic() + max(LEAST, deadlines.left(LONGEST + GRACE))
+        if self._until < self._looks_at:  # rarely: one timer serves many waits, as making one costs more than a wait
+            self._look_later()
         try:
             return await super().wait(gen, interval, timeout)
         finally:
-            timer.cancel()
+            self._until = inf
             if self._ending is not None:
                 self._ending.cancel()
                 self._ending = None
 
-    def _lose_patience(self) -> None:
-        self._ending = asyncio.create_task(self._end())
+    def _look_later(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._looks_at = self._until
+        self._timer = asyncio.get_running_loop().call_later(self._until - monotonic(), self._look)
+
+    def _look(self) -> None:
+        self._timer, self._looks_at = None, inf
+        if monotonic() >= self._until:
+            self._ending = asyncio.create_task(self._end())
+        elif self._until < inf:
+            self._look_later()
 
     async def _end(self) -> None:
         """Ask the server to stop. If it does not say that it has, hang up: the wait then ends as with any lost line."""

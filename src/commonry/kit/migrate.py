@@ -1,7 +1,8 @@
 """Migrations: Alembic with hand-written SQL, one tree per service.
 
 Runs under an advisory lock taken first, so that replicas starting together do not race; a lock that cannot be had
-quickly is tried again instead of queueing every query behind it. There is no `env.py`: this module is it, for every
+quickly is tried again instead of queueing every query behind it. Both hold for transactions and not for sessions, so
+that it may run through a pooler. There is no `env.py`: this module is it, for every
 service. Alembic is imported only to upgrade: a running platform has no need of it, nor of the 30 MB it takes.
 """
 
@@ -67,7 +68,7 @@ def _upgrade(url: str, folder: Path, revision: str) -> None:
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
-    from sqlalchemy import create_engine, text
+    from sqlalchemy import create_engine, event
     from sqlalchemy.pool import NullPool
 
     config = Config()
@@ -75,18 +76,24 @@ def _upgrade(url: str, folder: Path, revision: str) -> None:
     config.set_main_option("version_locations", str(folder))
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
-    engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(url, connect_timeout=5), poolclass=NullPool
-    )
+
+    def connected() -> psycopg.Connection[Any]:
+        return psycopg.connect(url, connect_timeout=5, prepare_threshold=None)
+
+    def begun(conn: Any) -> None:
+        conn.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+        conn.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+    engine = create_engine("postgresql+psycopg://", creator=connected, poolclass=NullPool)
+    event.listen(engine, "begin", begun)
 
     # What `alembic upgrade` itself does, without its command line and configuration file.
     def steps(at: Any, _: Any) -> Any:
         return script._upgrade_revs(revision, at)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
-    with engine.connect() as conn, EnvironmentContext(config, script, fn=steps) as env:
-        conn.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
-        conn.execute(text("SET lock_timeout = '5s'"))
-        conn.commit()
+    with connected() as guard, engine.connect() as conn, EnvironmentContext(config, script, fn=steps) as env:
+        guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        guard.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         env.configure(connection=conn, transaction_per_migration=True)
         with env.begin_transaction():
             env.run_migrations()
