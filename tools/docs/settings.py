@@ -10,6 +10,7 @@ from tools.docs.markdown import code, table
 
 SECTIONS = {
     "host": "The process",
+    "traces_url": "Traces",
     "database_url": "PostgreSQL",
     "users_url": "Services that run elsewhere",
     "max_body": "The gateway",

@@ -31,6 +31,7 @@ def serve(service: str, port: int | None, host: str | None) -> None:
     """Run one service, with the others elsewhere."""
     from commonry.cli.listening import bind, ended_by_signals, run
     from commonry.contracts.settings import Settings
+    from commonry.kit.exporting import exporting
     from commonry.kit.settings import load
     from commonry.kit.telemetry import set_up_logs
 
@@ -38,7 +39,10 @@ def serve(service: str, port: int | None, host: str | None) -> None:
         settings = load(Settings, port=port, host=host)
         _check_complete(service, settings)
         set_up_logs(settings.log_level)
-        with bind(settings.host, settings.port, shared=settings.share_port) as listening:
+        with (
+            bind(settings.host, settings.port, shared=settings.share_port) as listening,
+            exporting(settings.traces_url, settings.traces_share, service),
+        ):
             run(_serve(service, settings, listening))
 
 

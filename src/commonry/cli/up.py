@@ -40,13 +40,15 @@ def up(port: int | None, host: str | None, data: str | None, demo: bool) -> None
     from commonry.cli.listening import bind, ended_by_signals, run
     from commonry.cli.storage import storage
     from commonry.contracts.settings import Settings
+    from commonry.kit.exporting import exporting
     from commonry.kit.settings import load
     from commonry.kit.telemetry import set_up_logs
 
     with plainly(), ended_by_signals():
         settings = load(Settings, port=port, host=host, data=data)
         set_up_logs(settings.log_level)
-        with bind(settings.host, settings.port) as listening, storage(settings) as kept:
+        traces = exporting(settings.traces_url, settings.traces_share, "commonry")
+        with bind(settings.host, settings.port) as listening, storage(settings) as kept, traces:
             run(_platform(kept, listening, demo))
 
 

@@ -35,6 +35,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool, Meta(description="Whether this process also runs due sagas, deliveries and periodic jobs.")
     ] = True
 
+    traces_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://([\w.\-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/[\w.\-/]*)?)?$",
+            description="where traces are sent: the base URL of an OTLP/HTTP collector, `http://host:4318`;"
+            " `/v1/traces` is added. Empty: nowhere, and none are made.",
+        ),
+    ] = ""
+    traces_share: Annotated[
+        float, Meta(ge=0, le=1, description="The share of traces that is sent; the same in every process.")
+    ] = 1.0
+
     database_url: Annotated[
         str,
         Meta(
@@ -45,6 +57,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_prepare: Annotated[
         bool, Meta(description="Prepared statements; switch off behind PgBouncer in transaction mode.")
     ] = True
+    read_url: Annotated[
+        str,
+        Meta(
+            description="a standby of that PostgreSQL which searches may read from, in the same form. It is asked while it"
+            " is less than a second behind, else the primary. Empty: always the primary."
+        ),
+    ] = ""
 
     cache_url: Annotated[
         str,
@@ -179,3 +198,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def database(self, service: str) -> str:
         """The connection URL of a service's own database."""
         return self.database_url.replace("{service}", service)
+
+    def standby(self, service: str) -> str:
+        """The connection URL of a copy of that database which may be a little behind; empty if there is none."""
+        return self.read_url.replace("{service}", service)

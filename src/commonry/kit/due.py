@@ -17,7 +17,7 @@ import structlog
 from psycopg import sql
 
 from commonry.kit.db import Database, many, value
-from commonry.kit.telemetry import due_failures
+from commonry.kit.telemetry import due_failures, new_request_id, new_trace_id, set_ids
 
 LEASE = 12.0
 """Seconds a claim lasts: longer than the slowest single step (its call's timeout and one retry)."""
@@ -72,8 +72,13 @@ class Queue:
     async def round(self, handle: Callable[[Claim], Awaitable[None]], limit: int = 20) -> int:
         """Claim once and handle what was claimed, side by side; how many rows."""
         claims = await self.claim(limit)
-        await asyncio.gather(*(self.guarded(c, handle) for c in claims))
+        await asyncio.gather(*(self._afresh(c, handle) for c in claims))
         return len(claims)
+
+    async def _afresh(self, claim: Claim, handle: Callable[[Claim], Awaitable[None]]) -> None:
+        """What is done for a row has ids of its own, as what is done for a request."""
+        set_ids(new_request_id(), new_trace_id())
+        await self.guarded(claim, handle)
 
     async def work(self, handle: Callable[[Claim], Awaitable[None]], *, every: float = 1.0, limit: int = 20) -> None:
         """Handle due rows for ever: at once when woken or while there are more, else every `every` seconds."""

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from commonry.kit import deadlines
+from commonry.kit import deadlines, traces
 from commonry.kit.auth import SERVICE_HEADER
 from commonry.kit.http.messages import Fault, Request, lines
 from commonry.kit.problems import Unavailable, from_answer
@@ -151,6 +151,40 @@ class Far:
         self.replicas.close()
 
 
+class Traced:
+    """A peer each call to which is a span."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.name, self._peer = peer.name, peer
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeout: float,
+        repeatable: bool = False,
+    ) -> Answer:
+        """Ask it, as a span that the other side knows of."""
+        with traces.span(f"{method} {self.name}", kind="client") as span:
+            told = {"traceparent": str(span.place)} if span.place else {}
+            span.tell({"peer.service": self.name, "http.request.method": method, "url.template": traces.template(path)})
+            got = await self._peer.call(
+                method,
+                path,
+                query=query,
+                body=body,
+                headers={**headers, **told},
+                timeout=timeout,
+                repeatable=repeatable,
+            )
+            span.tell({"http.response.status_code": got.status}, failure=str(got.status) if got.status >= 500 else "")
+            return got
+
+
 _SAFE = "/:@!$&'()*+,;=-._~%"
 
 
@@ -165,7 +199,7 @@ class Client:
     """The base of typed clients: one method a call, in the words of the service it speaks to."""
 
     def __init__(self, peer: Peer, service_token: str) -> None:
-        self.peer, self._service_token = peer, service_token
+        self.peer, self._service_token = Traced(peer) if traces.is_on() else peer, service_token
 
     async def ask(
         self,

@@ -11,6 +11,8 @@ from typing import Any
 
 import structlog
 
+from commonry.kit.telemetry import new_request_id, new_trace_id, set_ids
+
 log = structlog.get_logger()
 
 
@@ -26,6 +28,7 @@ def every(seconds: float, work: Callable[[], Awaitable[Any]]) -> Callable[[], Co
 
 
 async def _once(work: Callable[[], Awaitable[Any]]) -> None:
+    set_ids(new_request_id(), new_trace_id())
     try:
         await work()
     except Exception as e:  # why: the loop outlives any fault of what it needs; the next round tries again

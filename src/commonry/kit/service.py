@@ -16,7 +16,7 @@ from litestar.di import Provide
 from litestar.exceptions import ValidationException
 from litestar.types import ControllerRouterHandler
 
-from commonry.kit import deadlines, idempotency, openapi
+from commonry.kit import deadlines, idempotency, openapi, traces
 from commonry.kit.auth import SERVICE_HEADER, Caller, Door
 from commonry.kit.backlog import Fact, watching
 from commonry.kit.db import Database, Tx
@@ -139,7 +139,9 @@ def build(
         request_max_body_size=max_body,
         logging_config=None,
     )
-    return Service(name, _observe(name, app), loops, ready, watching(db, facts) if db and facts else None)
+    return Service(
+        name, _observe(name, traces.served(name, app)), loops, ready, watching(db, facts) if db and facts else None
+    )
 
 
 def _always(thing: Any) -> Callable[[], Any]:

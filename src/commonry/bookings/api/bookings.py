@@ -19,7 +19,7 @@ from commonry.contracts.bookings import Booking, BookingState, NewBooking, Quote
 from commonry.contracts.inventory import Terms
 from commonry.contracts.problems import OwnItem, QuoteExpired, QuoteMismatch
 from commonry.contracts.surroundings import Surroundings
-from commonry.kit import clock, idempotency
+from commonry.kit import clock, idempotency, traces
 from commonry.kit.auth import Caller
 from commonry.kit.db import Database, Tx
 from commonry.kit.due import Claim, new_holder
@@ -67,7 +67,7 @@ async def _begin(
     async def in_transaction(tx: Tx) -> idempotency.Kept | Running:
         if key and (kept := await idempotency.claim(tx, key, str(claim.id))):
             return kept
-        return await store.create(tx, claim, caller.id, order, quote, terms)
+        return await store.create(tx, claim, caller.id, order, quote, terms, traces.origin())
 
     if key:
         return await around.db.transact(in_transaction)

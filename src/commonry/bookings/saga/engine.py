@@ -15,7 +15,7 @@ from commonry.bookings.store import bookings as store
 from commonry.bookings.store.bookings import Running
 from commonry.contracts.problems import NotInThatState
 from commonry.contracts.surroundings import Surroundings
-from commonry.kit import deadlines
+from commonry.kit import deadlines, traces
 from commonry.kit.due import Claim, Queue, new_holder
 from commonry.kit.failpoints import failpoint
 from commonry.kit.problems import NotFound
@@ -40,6 +40,7 @@ class Saga:
         if row is None:
             async with self.db.read() as tx:
                 row = await store.read_held(tx, claim)
+        traces.resume(row and row.traceparent)
         while row is not None:
             row = await self.step(claim, row)
             if row is not None and STEPS[row.step].kind != "acts":
@@ -51,7 +52,16 @@ class Saga:
         await self.advance(claim)
 
     async def step(self, claim: Claim, row: Running) -> Running | None:
-        """One step and its fenced transition. None when the row was taken over meanwhile."""
+        """One step and its fenced transition, as a span of the booking's own trace, however long ago that began. None
+        when the row was taken over meanwhile.
+        """
+        with traces.span(f"saga {row.step}", service="bookings", above=traces.place(row.traceparent)) as span:
+            span.tell({"saga.step": row.step, "saga.attempt": row.attempts + 1, "booking.id": str(row.id)})
+            moved = await self._step(claim, row)
+            span.tell({"saga.leads_to": moved.step if moved else "nowhere: taken over by another"})
+        return moved
+
+    async def _step(self, claim: Claim, row: Running) -> Running | None:
         await failpoint(f"bookings.{row.step}.before")
         move = await self.actions[row.step](row)
         if move.to not in STEPS[row.step].leads_to:

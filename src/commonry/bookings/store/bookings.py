@@ -34,6 +34,7 @@ class Running(msgspec.Struct, kw_only=True):
     picked_up_at: datetime | None
     returned_at: datetime | None
     completed_at: datetime | None
+    traceparent: str | None
 
     @property
     def id(self) -> UUID:
@@ -93,6 +94,7 @@ def running(**r: Any) -> Running:
         picked_up_at=r["picked_up_at"],
         returned_at=r["returned_at"],
         completed_at=r["completed_at"],
+        traceparent=r["traceparent"],
     )
 
 
@@ -104,11 +106,13 @@ COLUMNS: LiteralString = """
     id, item_id, borrower_id, owner_id, starts_at, ends_at, quantity, terms, tiers, lines, total, deposit,
     payment_method,
     message, state, step, ending, problem, refund, claim, deposit_state, overdue, disputed, at_risk, answer_by,
-    picked_up_at, returned_at, completed_at, attempts, created_at, updated_at"""
+    picked_up_at, returned_at, completed_at, attempts, traceparent, created_at, updated_at"""
 
 
-async def create(tx: Tx, claim: Claim, borrower: UUID, order: NewBooking, quote: Quote, terms: Terms) -> Running:
-    """Insert a pending booking, held by the process that will run its first steps."""
+async def create(
+    tx: Tx, claim: Claim, borrower: UUID, order: NewBooking, quote: Quote, terms: Terms, trace: str
+) -> Running:
+    """Insert a pending booking, held by the process that will run its first steps; all of them belong to `trace`."""
     row = {
         "borrower": borrower,
         "owner": terms.owner_id,
@@ -125,6 +129,7 @@ async def create(tx: Tx, claim: Claim, borrower: UUID, order: NewBooking, quote:
         "method": order.payment_method,
         "message": order.message,
         "lease": LEASE,
+        "trace": trace,
     } | claim._asdict()
     made = await one(tx, running, _CREATE, row)
     assert made is not None  # noqa: S101 why: an INSERT that returns nothing has raised
@@ -215,10 +220,11 @@ _CREATE: LiteralString = (
     """
     WITH made AS (
         INSERT INTO bookings (id, item_id, borrower_id, owner_id, starts_at, ends_at, quantity, terms, tiers, lines,
-            total, deposit, deposit_state, payment_method, message, due, holder, lease_until)
+            total, deposit, deposit_state, payment_method, message, due, holder, lease_until,
+            traceparent)
         VALUES (%(id)s, %(item)s, %(borrower)s, %(owner)s, %(from)s, %(to)s, %(quantity)s, %(terms)s, %(tiers)s,
             %(lines)s, %(total)s, %(deposit)s, %(deposit_state)s, %(method)s, %(message)s, app_now(), %(holder)s,
-            now() + make_interval(secs => %(lease)s))
+            now() + make_interval(secs => %(lease)s), %(trace)s)
         RETURNING """
     + COLUMNS
     + """),
