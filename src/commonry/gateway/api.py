@@ -18,6 +18,7 @@ from commonry.gateway.edge import Edge
 from commonry.gateway.forward import Services, upstreams
 from commonry.gateway.routes import route_for
 from commonry.gateway.status import Health
+from commonry.gateway.tally import tally
 from commonry.kit.asgi import Receive, Reply, Scope, Send, answer, json_reply, problem_reply
 from commonry.kit.cache import Cache, MemoryCache
 from commonry.kit.peers import Far, Near
@@ -116,4 +117,5 @@ async def _alive(_: Scope) -> Reply:
 
 
 async def _metrics(_: Scope) -> Reply:
+    tally.flush()
     return Reply(metrics_page(), "text/plain; version=0.0.4; charset=utf-8")

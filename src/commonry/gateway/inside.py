@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from commonry.gateway.caching.question import cache_outcome
 from commonry.gateway.edge import Edge, field_lines
 from commonry.gateway.heads import Head
 from commonry.gateway.quick import Quick, scope_of
+from commonry.gateway.tally import CLASSES, tally
 from commonry.kit.asgi import App, Message
 from commonry.kit.http.messages import lines
 from commonry.kit.problems import MethodNotAllowed
-from commonry.kit.telemetry import access, new_request_id, new_span_id, new_trace_id, timer
+from commonry.kit.telemetry import access, new_request_id, new_trace_ids
 
 
 class Inside(Quick):
@@ -29,14 +29,15 @@ class Inside(Quick):
         self._edge, self._request, self._route, self._connection = edge, head, route, connection
         self._limits = limits
         self._began = time.perf_counter()
-        self._rid, self._trace = head.request_id or new_request_id(), head.trace_id or new_trace_id()
+        trace, self._span = new_trace_ids()
+        self._rid, self._trace = head.request_id or new_request_id(), head.trace_id or trace
 
     def begin(
         self, app: App, target: bytes, client: str, done: Callable[[], None], otherwise: Callable[[None], None]
     ) -> None:
         """Call the application: `done` when it has answered, else `otherwise`."""
         self._otherwise = otherwise
-        trace = f"00-{self._trace}-{new_span_id()}-01"
+        trace = f"00-{self._trace}-{self._span}-01"
         own = [(b"x-request-id", self._rid.encode()), (b"traceparent", trace.encode())]
         own.append((b"commonry-client", client.encode()))
         self._edge.under_way += 1
@@ -66,7 +67,6 @@ class Inside(Quick):
         route = self._scope.get("path_template") or self._route
         status = self._start["status"] if self._start else 499
         seconds = time.perf_counter() - self._began
-        cache_outcome("bypass" if self._request.asked.is_personal else "pass")
-        timer("gateway", "GET", route, "2xx" if status < 300 else f"{status // 100}xx").observe(seconds)
+        tally.note("bypass" if self._request.asked.is_personal else "pass", route, CLASSES[status // 100], seconds)
         access.request("GET", route, status, seconds, self._rid, self._trace)
         super()._done(task)

@@ -16,7 +16,6 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from commonry.contracts.settings import Settings
 from commonry.gateway.admission import Lag
 from commonry.gateway.caching.entries import Entry
-from commonry.gateway.caching.question import hits
 from commonry.gateway.caching.serving import ResponseCache
 from commonry.gateway.edge import Edge, completed
 from commonry.gateway.far import FarService
@@ -27,6 +26,7 @@ from commonry.gateway.quick import Quick
 from commonry.gateway.relay import Relay
 from commonry.gateway.routes import route_of
 from commonry.gateway.strict import LONGEST_HEAD, Strict
+from commonry.gateway.tally import tally
 from commonry.kit.asgi import RawHeaders
 from commonry.kit.http.connection import Answered
 from commonry.kit.http.messages import Fault, lines
@@ -139,7 +139,7 @@ class Lane(Strict):
         end = b"\r\n%b\r\n" % lines(limits) if limits else b"\r\n\r\n"
         self.transport.write(b"".join((ready, rid.encode(), end, entry.body)))
         seconds = time.monotonic() - began
-        hits.note(entry.route, seconds)
+        tally.note("hit", entry.route, "2xx", seconds)
         access.request("GET", entry.route, 200, seconds, rid, head.trace_id)
         return True
 
@@ -206,7 +206,7 @@ async def look_after(kind: type[Lane]) -> None:
     """Keep the time of all connections, for ever."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
-        hits.flush()
+        tally.flush()
         now = asyncio.get_running_loop().time()
         for connection in list(kind.open):
             connection.look(now)

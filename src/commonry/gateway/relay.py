@@ -10,15 +10,15 @@ from collections.abc import Callable
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from commonry.gateway.caching.question import cache_outcome
 from commonry.gateway.edge import Edge, field_lines
 from commonry.gateway.far import FarService
 from commonry.gateway.heads import Head
+from commonry.gateway.tally import CLASSES, tally
 from commonry.kit.http.connection import Answered
 from commonry.kit.http.messages import Fault, lines
 from commonry.kit.problems import MethodNotAllowed
 from commonry.kit.replica import Begun
-from commonry.kit.telemetry import access, new_request_id, new_span_id, new_trace_id, timer
+from commonry.kit.telemetry import access, new_request_id, new_trace_ids
 
 Done = Callable[[], None]
 Otherwise = Callable[[Answered | Fault | None], None]
@@ -31,13 +31,14 @@ class Relay:
     def __init__(self, connection: HttpToolsProtocol, edge: Edge, head: Head, route: str, limits: bytes) -> None:
         self._connection, self._edge, self._head, self._route, self._limits = connection, edge, head, route, limits
         self._began = time.perf_counter()
-        self._rid, self._trace = head.request_id or new_request_id(), head.trace_id or new_trace_id()
+        trace, self._span = new_trace_ids()
+        self._rid, self._trace = head.request_id or new_request_id(), head.trace_id or trace
 
     def begin(self, service: FarService, target: bytes, client: str, done: Done, otherwise: Otherwise) -> bool:
         """Send it: `done` when it is answered, else `otherwise`. False: it has to take the usual way at once."""
         self._done, self._otherwise, self._service = done, otherwise, service
         own = (
-            f"x-request-id: {self._rid}\r\ntraceparent: 00-{self._trace}-{new_span_id()}-01\r\n"
+            f"x-request-id: {self._rid}\r\ntraceparent: 00-{self._trace}-{self._span}-01\r\n"
             f"commonry-client: {client}\r\n"
         )
         self._edge.under_way += 1
@@ -54,6 +55,7 @@ class Relay:
 
     def _over(self, outcome: Answered | Fault) -> None:
         self._edge.under_way -= 1
+        self._begun = None  # which refers to us: a circle would wait to be found
         if isinstance(outcome, Fault):
             again = outcome.stale or self._service.replicas.may_repeat()
             self._otherwise(None if again else outcome)
@@ -76,7 +78,6 @@ class Relay:
         parts += (b"\r\n", body)
         connection.transport.write(b"".join(parts))
         seconds = time.perf_counter() - self._began
-        cache_outcome("bypass" if personal else "pass")
-        timer("gateway", "GET", self._route, "2xx" if status < 300 else f"{status // 100}xx").observe(seconds)
+        tally.note("bypass" if personal else "pass", self._route, CLASSES[status // 100], seconds)
         access.request("GET", self._route, status, seconds, self._rid, self._trace)
         self._done()

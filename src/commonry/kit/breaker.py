@@ -50,7 +50,8 @@ class Breaker:
         self._length = rules.window / SLICES
         self._slices = [[0, 0, 0, 0] for _ in range(SLICES)]  # number of the slice, calls, failures, slow ones
         self._in_a_row = self._well = 0
-        self._closed, self._probing = True, False
+        self.is_closed, self._probing = True, False
+        """Whether calls pass freely."""
         self._opened_at, self._rest = 0.0, rules.rest
         self.turn = 1
         """Grows with every opening and closing: what `admits` says to who may call while it is closed."""
@@ -58,22 +59,17 @@ class Breaker:
     @property
     def state(self) -> State:
         """As a person would say it now."""
-        if self._closed:
+        if self.is_closed:
             return "closed"
         return "half-open" if self._is_rested() else "open"
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether calls pass freely."""
-        return self._closed
-
     def is_willing(self) -> bool:
         """Whether `admits` would say yes, without taking the probe's place."""
-        return self._closed or (self._is_rested() and not self._probing)
+        return self.is_closed or (self._is_rested() and not self._probing)
 
     def admits(self) -> int:
         """Whether this call may be made: 0, or what to tell with its outcome. Half-open, the first is the probe."""
-        if self._closed:
+        if self.is_closed:
             return self.turn
         if self._probing or not self._is_rested():
             return 0
@@ -82,13 +78,13 @@ class Breaker:
 
     def wait(self) -> float:
         """Seconds until a call may be admitted again."""
-        return 0.0 if self._closed else max(0.0, self._opened_at + self._rest - self._clock())
+        return 0.0 if self.is_closed else max(0.0, self._opened_at + self._rest - self._clock())
 
     def succeeded(self, turn: int, seconds: float = 0.0) -> None:
         """An admitted call went well, in so many seconds."""
         if turn != self.turn:
             return
-        if not self._closed:
+        if not self.is_closed:
             self._close()
             return
         self._in_a_row = 0
@@ -103,13 +99,13 @@ class Breaker:
         """An admitted call failed: `hard`, without any answer, or with one that nobody wanted to give."""
         if turn != self.turn:
             return
-        if not self._closed:
+        if not self.is_closed:
             self._rest = min(self._rest * 2, self._rules.longest)
             self._open()
             return
         self._in_a_row += hard
         self._count(failed=1, slow=0)
-        if self._closed and self._in_a_row >= self._rules.in_a_row:
+        if self.is_closed and self._in_a_row >= self._rules.in_a_row:
             self._open()
 
     def gave_up(self, turn: int) -> None:
@@ -119,7 +115,7 @@ class Breaker:
 
     def trip(self) -> None:
         """Open now: something else than a call has shown that it must be."""
-        if self._closed:
+        if self.is_closed:
             self._open()
 
     def _is_rested(self) -> bool:
@@ -146,14 +142,14 @@ class Breaker:
             self._open()
 
     def _open(self) -> None:
-        if self._closed:
+        if self.is_closed:
             self._rest = self._rules.rest
-        self._closed, self._probing, self._opened_at = False, False, self._clock()
+        self.is_closed, self._probing, self._opened_at = False, False, self._clock()
         self.turn += 1
         self._say("open")
 
     def _close(self) -> None:
-        self._closed, self._probing, self._in_a_row, self._well = True, False, 0, 0
+        self.is_closed, self._probing, self._in_a_row, self._well = True, False, 0, 0
         self.turn += 1
         for slice_ in self._slices:
             slice_[:] = [0, 0, 0, 0]

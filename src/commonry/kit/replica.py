@@ -34,8 +34,9 @@ class Replica:
 
     def is_free(self, *, even_half_open: bool) -> bool:
         """Whether it may be asked now."""
-        willing = self.breaker.is_closed or (even_half_open and self.breaker.is_willing())
-        return willing and (self.under_way == 0 or self.under_way < self.allowed)
+        if not self.breaker.is_closed and not (even_half_open and self.breaker.is_willing()):
+            return False
+        return self.under_way == 0 or self.under_way < (self.allowed if self._came_back_at else MOST)
 
     @property
     def allowed(self) -> int:

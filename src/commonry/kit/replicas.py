@@ -176,15 +176,20 @@ class Replicas:
 
     def _pick(self, without: Sequence[Replica], *, probing: bool) -> Replica | None:
         """The free replica with the fewest requests under way; of equals, the next. `probing`: also half-open ones."""
-        self._turn += 1
         best: Replica | None = None
-        for n in range(len(self.all)):
-            replica = self.all[(self._turn + n) % len(self.all)]
+        for replica in self._in_turn():
             if not replica.is_free(even_half_open=probing) or replica in without:
                 continue
             if best is None or replica.under_way < best.under_way:
                 best = replica
         return best
+
+    def _in_turn(self) -> Sequence[Replica]:
+        """All of them, another one first each time."""
+        if len(self.all) < 2:
+            return self.all
+        self._turn = (self._turn + 1) % len(self.all)
+        return [*self.all[self._turn :], *self.all[: self._turn]]
 
     def may_repeat(self) -> bool:
         """Whether one more repetition is in the budget; it is taken out."""

@@ -24,11 +24,14 @@ import msgspec
 import structlog
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
 
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Upper bounds of the buckets in which times to answer are counted; one more is for all that is longer."""
+
 requests_seconds = Histogram(
     "commonry_request_seconds",
     "Time to answer a request, by service, method, route template and status class.",
     ["service", "method", "route", "status"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    buckets=SECONDS,
 )
 requests_running = Gauge("commonry_requests_running", "Requests being answered right now.", ["service"])
 due_failures = Counter("commonry_due_failures_total", "Times a due row failed and was backed off.", ["queue"])
@@ -171,13 +174,19 @@ def new_request_id() -> str:
     return f"{_process}{next(_numbers):08x}"
 
 
+def new_trace_ids() -> tuple[str, str]:
+    """A trace's and a span's id: 128 and 64 random bits in hex. Nothing is protected by them."""
+    both = f"{random.getrandbits(192):048x}"
+    return both[:32], both[32:]
+
+
 def new_trace_id() -> str:
-    """128 random bits in hex. Nothing is protected by them."""
+    """A trace's id alone."""
     return f"{random.getrandbits(128):032x}"
 
 
 def new_span_id() -> str:
-    """64 random bits in hex."""
+    """A span's id alone."""
     return f"{random.getrandbits(64):016x}"
 
 
@@ -194,10 +203,12 @@ def timer(service: str, method: str, route: str, status: str) -> Any:
     return requests_seconds.labels(service, method, route, status)
 
 
-def observe_quick(child: Any, count: int, seconds: float) -> None:
-    """Many observations at once that all belong into the first bucket, `seconds` together."""
+def observe_many(child: Any, counts: list[int], seconds: float) -> None:
+    """So many observations in each bucket of `SECONDS` and beyond, `seconds` together."""
     child._sum.inc(seconds)  # noqa: SLF001 why: the library takes them one by one only, which costs more than the answer
-    child._buckets[0].inc(count)  # noqa: SLF001
+    for bucket, number in zip(child._buckets, counts, strict=True):  # noqa: SLF001
+        if number:
+            bucket.inc(number)
 
 
 @cache

@@ -1,7 +1,7 @@
 """Where answers are kept: in this process, and in the cluster that all gateways share. And who is asking for what.
 
 Of the many who want the same answer one asks the service. What turns out not to be for keeping is remembered as such
-for a few seconds, here and in the cluster, so that nobody queues for it.
+for a minute, here and in the cluster, so that nobody queues for it.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from commonry.kit.asgi import RawHeaders
 from commonry.kit.cache import Cache
 from commonry.kit.problems import Problem
 
-PASS_SECONDS = 5.0
+PASS_SECONDS = 60.0
 """How long it is remembered that an address gives nothing to keep."""
 MOST_PASSES = 20_000
 LEAD_SECONDS = 2.0

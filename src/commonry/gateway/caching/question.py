@@ -10,9 +10,9 @@ from commonry.gateway.caching import rules
 from commonry.gateway.caching.entries import Entries, Entry
 from commonry.gateway.caching.layers import Flight, Layers
 from commonry.gateway.heads import Head
+from commonry.gateway.tally import cache_outcome
 from commonry.kit.asgi import Message, Receive, Scope, Send, failing_well
 from commonry.kit.problems import Problem, Unavailable
-from commonry.kit.telemetry import cache_lookups, observe_quick, timer
 
 Upstream = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -156,44 +156,3 @@ async def reply_failing(scope: Scope, send: Send, stale: Entry | None, entries: 
     if stale is None or stale.age() >= stale.life.on_error or not entries.is_current(stale):
         raise problem
     await reply(scope, send, stale, b"hit; fwd=stale; detail=origin-away", "error", failed=True)
-
-
-_counts = {
-    word: cache_lookups.labels("response", word)
-    for word in "hit stale collapsed shared miss uncacheable pass bypass error".split()
-}
-
-
-def cache_outcome(word: str) -> None:
-    """Count one look-up."""
-    _counts[word].inc()
-
-
-class Hits:
-    """Answers from memory by the fast lane: noted here, told to the metrics now and then, since they are so many."""
-
-    QUICK = 0.001
-    """The first bucket of the metric; what took longer is told at once."""
-
-    def __init__(self) -> None:
-        self._noted: dict[str, list[float]] = {}
-
-    def note(self, route: str, seconds: float) -> None:
-        """One answer to a GET."""
-        if seconds >= self.QUICK:
-            timer("gateway", "GET", route, "2xx").observe(seconds)
-            cache_outcome("hit")
-            return
-        noted = self._noted.get(route) or self._noted.setdefault(route, [0, 0.0])
-        noted[0] += 1
-        noted[1] += seconds
-
-    def flush(self) -> None:
-        """Tell the metrics."""
-        for route, (count, seconds) in self._noted.items():
-            observe_quick(timer("gateway", "GET", route, "2xx"), int(count), seconds)
-            _counts["hit"].inc(count)
-        self._noted.clear()
-
-
-hits = Hits()

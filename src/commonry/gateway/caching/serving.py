@@ -9,9 +9,10 @@ from typing import Any
 
 from commonry.gateway.caching.entries import Entry
 from commonry.gateway.caching.layers import Layers
-from commonry.gateway.caching.question import Question, Upstream, cache_outcome, reply, reply_failing
+from commonry.gateway.caching.question import Question, Upstream, reply, reply_failing
 from commonry.gateway.edge import CANCELS
 from commonry.gateway.far import BEGUN
+from commonry.gateway.tally import cache_outcome
 from commonry.kit.asgi import Message, RawHeaders, Receive, Scope, Send
 from commonry.kit.cache import Cache
 from commonry.kit.problems import NotCached, Problem
