@@ -45,7 +45,7 @@ def backup(file: Path | None, data: Path | None, force: bool) -> None:
     from commonry.kit.settings import load
 
     target = _target(file, force)
-    with plainly(), _Line() as tell:
+    with plainly(), Line() as tell:
         try:
             manifest = backups.take(load(Settings, data=data and str(data)), target, tell)
         except OSError as e:
@@ -77,7 +77,7 @@ def restore(file: Path, data: Path | None, check: bool) -> None:
     from commonry.contracts.settings import Settings
     from commonry.kit.settings import load
 
-    with plainly(), _Line() as tell:
+    with plainly(), Line() as tell:
         if not file.is_file():
             raise Trouble(f"There is no file {file}.")
         settings = load(Settings, data=data and str(data))
@@ -90,10 +90,10 @@ def restore(file: Path, data: Path | None, check: bool) -> None:
     click.echo(f"Restored {manifest}; every table is as in the backup. Start it: commonry up --data {folder}")
 
 
-class _Line:
+class Line:
     """One line that changes, where a person looks; and what tells us to stop lets us tidy up first."""
 
-    def __enter__(self) -> "_Line":
+    def __enter__(self) -> "Line":
         self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         self._said = ""
         return self

@@ -1,6 +1,5 @@
-"""Things in, things out, and the demo's journey: all through the public API of a running platform."""
+"""Things in, and the demo's journey: through the public API of a running platform."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 HERE = "http://127.0.0.1:8000"
 LONGEST = 300.0
-"""Seconds an import or export may take."""
+"""Seconds an import or an export of one person's things may take."""
 
 url_option = click.option(
     "--url", envvar="COMMONRY_URL", default=HERE, show_default=True, help="The platform's address."
@@ -51,30 +50,10 @@ def import_(
     with plainly():
         sent = file.read_bytes()
         click.echo(f"Sending {file} ({len(sent):,} bytes) …")
-        report = asyncio.run(_import(sent, _Person(url, email, password, token), columns, dry_run))
+        report = asyncio.run(_import(sent, Person(url, email, password, token), columns, dry_run))
     _tell(report, dry_run)
     if report.errors:
         raise click.exceptions.Exit(1)
-
-
-@click.command(epilog="Example: commonry export things.csv --email you@example.org")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
-@email_option
-@password_option
-@token_option
-@url_option
-def export(file: Path | None, email: str | None, password: str | None, token: str | None, url: str) -> None:
-    """Export items as CSV: your own, a manager's all. Without FILE, to standard output."""
-    import asyncio
-
-    with plainly():
-        got = asyncio.run(_Person(url, email, password, token).ask("GET", "/api/v1/items/export.csv"))
-        if file is None:
-            sys.stdout.buffer.write(got.body)
-            return
-        file.write_bytes(got.body)
-    lines = max(got.body.count(b"\n") - 1, 0)
-    click.echo(f"Wrote {lines:,} items to {file}.")
 
 
 @click.command(epilog="Example: commonry demo --url http://127.0.0.1:9000")
@@ -100,7 +79,7 @@ async def _demo(url: str) -> None:
         await peer.close()
 
 
-async def _import(sent: bytes, person: "_Person", columns: str, dry_run: bool) -> "ImportReport":
+async def _import(sent: bytes, person: "Person", columns: str, dry_run: bool) -> "ImportReport":
     import msgspec
 
     from commonry.contracts.inventory import ImportReport
@@ -116,7 +95,7 @@ def _peer(url: str) -> "Far":
     return Far(f"Commonry at {url}", [url])
 
 
-class _Person:
+class Person:
     """Whoever sits at the command line, signing in when something is asked."""
 
     def __init__(self, url: str, email: str | None, password: str | None, token: str | None) -> None:

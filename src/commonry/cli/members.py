@@ -14,13 +14,13 @@ def promote(email: str, data: Path | None) -> None:
     """Make a member a manager, whether the platform runs or not."""
     import asyncio
 
-    from commonry.cli.storage import users_database
+    from commonry.cli.storage import databases
     from commonry.contracts.settings import Settings
     from commonry.kit.settings import load
 
     with plainly():
-        with users_database(load(Settings, data=data and str(data))) as url:
-            done = asyncio.run(made_manager(url, email))
+        with databases(load(Settings, data=data and str(data))) as known:
+            done = asyncio.run(made_manager(known.database("users"), email))
         if not done:
             raise Trouble(f"There is no active member {email}: register first, then promote.")
     click.echo(f"{email} is a manager now.")

@@ -4,7 +4,8 @@ import click
 
 from commonry.cli.backing_up import backup, restore
 from commonry.cli.doctor import doctor
-from commonry.cli.loading import demo, export, import_
+from commonry.cli.exporting import export
+from commonry.cli.loading import demo, import_
 from commonry.cli.members import promote
 from commonry.cli.serving import migrate, serve
 from commonry.cli.up import up
@@ -14,7 +15,8 @@ Examples:
   commonry up                     everything, on http://127.0.0.1:8000
   commonry demo                   play a whole loan against it, step by step
   commonry import things.csv --email you@example.org
-  commonry backup                 everything into one file
+  commonry backup                 everything into one file, to be restored
+  commonry export                 everything in open formats, to be taken elsewhere
   commonry doctor                 what is wrong, and what to do
 """
 

@@ -47,7 +47,7 @@ def storage(settings: Settings) -> Generator[Kept]:
     """Everything that lasts, ready to be used; the embedded server, if it is that, stops at the end."""
     folder = data_folder(settings)
     if settings.database_url:
-        _check_url(settings)
+        check_url(settings)
         yield _prepared(settings, folder)
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -62,18 +62,19 @@ def storage(settings: Settings) -> Generator[Kept]:
 
 
 @contextmanager
-def users_database(settings: Settings) -> Generator[str]:
-    """The URL of the members' database: somebody else's server, ours that runs, or ours started for the moment."""
+def databases(settings: Settings) -> Generator[Settings]:
+    """The settings with a URL of databases that answer: of somebody else's server, ours that runs, or ours started for
+    the moment."""
     folder = data_folder(settings)
     server = EmbeddedPostgres(folder)
     if settings.database_url:
-        yield settings.database("users")
+        yield settings
     elif server.runs_elsewhere():
-        yield server.url("users")
+        yield msgspec.structs.replace(settings, database_url=url_of(server))
     elif (folder / "cluster").exists():
         server.start()
         try:
-            yield server.url("users")
+            yield msgspec.structs.replace(settings, database_url=url_of(server))
         finally:
             server.stop()
     else:
@@ -121,7 +122,8 @@ def service_token(folder: Path) -> str:
     return file.read_text().strip()
 
 
-def _check_url(settings: Settings) -> None:
+def check_url(settings: Settings) -> None:
+    """Raises `Trouble` when the URL is the same for all services."""
     if "{service}" not in settings.database_url:
         raise Trouble("COMMONRY_DATABASE_URL needs {service} where the database's name goes: each service has its own.")
 

@@ -1,4 +1,4 @@
-"""One file that holds many, whole or not there at all, and shows when a byte of it has changed.
+"""One file (or folder) that holds many, whole or not there at all, and shows when a byte of it has changed.
 
 A zip file, so that it can be read without us, too. Its last part describes the others: anything the writer wants to
 say, and each one's size and SHA-256. It is written under another name, synced, and only then gets its own.
@@ -6,11 +6,13 @@ say, and each one's size and SHA-256. It is written under another name, synced, 
 
 import hashlib
 import os
+import shutil
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,18 +36,15 @@ class Part(msgspec.Struct, frozen=True):
 class Writing:
     """Takes parts while the archive is being made."""
 
-    def __init__(self, file: zipfile.ZipFile) -> None:
-        self._file = file
+    def __init__(self, opened: Callable[[str, bool], AbstractContextManager[IO[bytes]]]) -> None:
+        self._opened = opened
         self.parts: dict[str, Part] = {}
 
     @contextmanager
     def part(self, name: str, *, packed: bool = True) -> Generator[Callable[[bytes], None]]:
         """What takes the bytes of a new part, which need not fit in memory."""
-        info = zipfile.ZipInfo(name)
-        info.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
-        info.external_attr = 0o600 << 16
         digest, size = hashlib.sha256(), 0
-        with self._file.open(info, "w", force_zip64=True) as inside:
+        with self._opened(name, packed) as inside:
 
             def take(some: bytes) -> None:
                 nonlocal size
@@ -78,19 +77,58 @@ def written(target: Path) -> Generator[Writing]:
         new = Path(name)
         with open(number, "w+b") as file:
             with zipfile.ZipFile(file, "w", allowZip64=True) as zipped:
-                yield Writing(zipped)
+                yield Writing(partial(_zipped, zipped))
             file.flush()
             os.fsync(file.fileno())
         new.replace(target)
         sync(target.parent)
     except OSError as e:
-        if e.filename is None or Path(e.filename).name.startswith(f".{target.name}."):
-            e.filename = str(target)
+        _name(e, target)
         raise
     finally:
         if new is not None:
             with suppress(OSError):
                 new.unlink(missing_ok=True)
+
+
+def _zipped(file: zipfile.ZipFile, name: str, packed: bool) -> AbstractContextManager[IO[bytes]]:
+    info = zipfile.ZipInfo(name)
+    info.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    info.external_attr = 0o600 << 16
+    return file.open(info, "w", force_zip64=True)
+
+
+@contextmanager
+def laid_out(target: Path) -> Generator[Writing]:
+    """The same as a new folder of files, readable by us alone. Whatever goes wrong leaves nothing at `target`."""
+    new: Path | None = None
+    try:
+        new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))  # its mode is 0700
+        yield Writing(partial(_laid, new))
+        new.rename(target)
+        sync(target.parent)
+    except OSError as e:
+        _name(e, target)
+        raise
+    finally:
+        if new is not None:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def _name(error: OSError, target: Path) -> None:
+    """What nobody knows under its passing name is spoken of by its own."""
+    if error.filename is None or f".{target.name}." in str(error.filename):
+        error.filename = str(target)
+
+
+@contextmanager
+def _laid(folder: Path, name: str, packed: bool) -> Generator[IO[bytes]]:  # noqa: ARG001 why: files are as they are
+    path = folder / name
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync(folder: Path) -> None:

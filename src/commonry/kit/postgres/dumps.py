@@ -10,7 +10,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, LiteralString, NamedTuple
@@ -41,6 +41,13 @@ TABLES = """
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
     GROUP BY n.nspname, c.relname ORDER BY n.nspname, c.relname"""
 """Every table but those of extensions, with its columns but those that follow from others."""
+LOCALLY = """
+    SET LOCAL TimeZone = 'UTC'; SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL bytea_output = 'hex';
+    SET LOCAL extra_float_digits = 1; SET LOCAL statement_timeout = 0;
+    SET LOCAL idle_in_transaction_session_timeout = 0"""
+"""The same where a pooler may give the connection to somebody else afterwards."""
+COPIED = """COPY (SELECT row_to_json(r) FROM ({}) AS r) TO STDOUT (FORMAT csv, DELIMITER E'\\x01', QUOTE E'\\x02')"""
+"""JSON as it is: it has no control characters, so nothing is ever quoted."""
 EXPORT = "SELECT pg_export_snapshot()"
 CONTENT = """
     SELECT count(1), coalesce(sum(
@@ -86,7 +93,10 @@ def snapshots(urls: Sequence[str]) -> Generator[list[Snapshot]]:
     """The databases, all as they were at one moment. Raises `PostgresTrouble` when there is no such moment."""
     with ExitStack() as stack:
         connections = [stack.enter_context(_connected(url)) for url in urls]
-        _begin_at_one_moment(connections)
+        if not _begin_at_one_moment(connections):
+            raise PostgresTrouble(
+                "The databases change too fast for a snapshot of all: try again when less is going on."
+            )
         yield [Snapshot(*each, _value(each[1], EXPORT)) for each in zip(urls, connections, strict=True)]
 
 
@@ -99,19 +109,15 @@ def _connected(url: str) -> Generator[psycopg.Connection[Any]]:
         yield connection
 
 
-def _begin_at_one_moment(connections: Sequence[psycopg.Connection[Any]]) -> None:
-    """Begin a transaction in each, again and again until all see the same ones as over."""
+def _begin_at_one_moment(connections: Sequence[psycopg.Connection[Any]]) -> bool:
+    """Begin a transaction in each, again and again until all see the same ones as over. Whether they do."""
     deadline = time.monotonic() + PATIENCE
     while True:
         for connection in connections:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         seen = {_value(connection, "SELECT pg_current_snapshot()::text") for connection in connections}
-        if len(seen) == 1:
-            return
-        if time.monotonic() > deadline:
-            raise PostgresTrouble(
-                "The databases change too fast for a snapshot of all: try again when less is going on."
-            )
+        if len(seen) == 1 or time.monotonic() > deadline:
+            return len(seen) == 1
         for connection in connections:
             connection.execute("ROLLBACK")
 
@@ -145,6 +151,57 @@ def contents_now(url: str) -> dict[str, Content]:
     with _connected(url) as connection:
         connection.execute("ANALYZE")
         return contents(connection)
+
+
+class Frozen(NamedTuple):
+    """Databases as each was at one moment, for as long as the connections are open."""
+
+    connections: list[psycopg.Connection[Any]]
+    is_one_moment: bool
+
+
+@contextmanager
+def frozen(urls: Sequence[str]) -> Generator[Frozen]:
+    """The databases to read from: if they are of one server, then as a rule of one moment."""
+    with ExitStack() as stack:
+        opened = [stack.enter_context(_plainly_connected(url)) for url in urls]
+        servers = {_value(connection, "SELECT pg_postmaster_start_time()") for connection in opened}
+        if len(servers) == 1:
+            is_one_moment = _begin_at_one_moment(opened)
+        else:
+            is_one_moment = False
+            for connection in opened:
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        for connection in opened:
+            connection.execute(LOCALLY)
+        yield Frozen(opened, is_one_moment)
+
+
+def _plainly_connected(url: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(
+        url, autocommit=True, connect_timeout=5, application_name="commonry reading", prepare_threshold=None
+    )
+
+
+def count(connection: psycopg.Connection[Any], query: LiteralString) -> int:
+    """How many rows a query has."""
+    counted = sql.SQL("SELECT count(1) FROM ({}) AS r").format(sql.SQL(query))
+    return (connection.execute(counted).fetchone() or (0,))[0]
+
+
+def kinds(connection: psycopg.Connection[Any], query: LiteralString) -> dict[str, str]:
+    """The columns of a query, and PostgreSQL's names of their types."""
+    found = connection.execute(sql.SQL("{} LIMIT 0").format(sql.SQL(query))).description or []
+    return {column.name: column.type_display for column in found}
+
+
+def json_rows(connection: psycopg.Connection[Any], query: LiteralString) -> Iterator[bytes]:
+    """Each row of a query as a JSON object in a line of its own, as fast as PostgreSQL makes them, one at a time."""
+    copied, rest = sql.SQL(COPIED).format(sql.SQL(query)), b""
+    with connection.cursor() as cursor, cursor.copy(copied) as copy:
+        for some in copy:
+            *lines, rest = (rest + bytes(some)).split(b"\n")
+            yield from lines
 
 
 def dump(snapshot: Snapshot, using: Programs, take: Callable[[bytes], None]) -> None:
