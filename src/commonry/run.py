@@ -31,11 +31,14 @@ from commonry.kit.db import Database
 from commonry.kit.peers import Far, Near
 from commonry.kit.replicas import Replicas
 from commonry.kit.service import Service
+from commonry.kit.standby import PATIENCE, Standby
 from commonry.payments.api import build as payments
 from commonry.users.api import build as users
 
 SERVICES = {"users": users, "inventory": inventory, "bookings": bookings, "payments": payments}
 """Services with a database of their own. The gateway owns nothing and is built on top."""
+READ_FROM_STANDBY = ("inventory",)
+"""Services with reads that may be a second old."""
 STARTING = 3.0
 """Seconds for which a service does not look whether the others are there: they are being started too."""
 
@@ -85,7 +88,8 @@ async def running(
             stack.push_async_callback(shared.close)
         for name in here:
             db = await _opened(stack, settings, name)
-            built[name] = SERVICES[name](Surroundings(settings, db, shared, door, peers))
+            standby = await _standby(stack, settings, db, shared) if name in READ_FROM_STANDBY else None
+            built[name] = SERVICES[name](Surroundings(settings, db, shared, door, peers, standby))
             located[name] = _filled(located[name], built[name])
         for far in located.values():
             if isinstance(far, Far):
@@ -143,6 +147,19 @@ async def _opened(stack: AsyncExitStack, settings: Settings, name: str) -> Datab
     await db.open()
     stack.push_async_callback(db.close)
     return db
+
+
+async def _standby(stack: AsyncExitStack, settings: Settings, db: Database, cache: Cache) -> Standby:
+    """What may be read a second late, from a copy if there is one; it is looked after until the end."""
+    copy = None
+    if url := settings.standby(db.name):
+        pooled, name = not settings.database_prepare, f"{db.name} standby"
+        copy = Database(url, name=name, size=settings.database_pool, patience=PATIENCE, pooled=pooled, copy=True)
+        await copy.open()
+        stack.push_async_callback(copy.close)
+    standby = Standby(db, copy, cache)
+    await stack.enter_async_context(_until_the_end([standby.watch]))
+    return standby
 
 
 def looked_after(peers: Mapping[str, Near | Far]) -> AbstractAsyncContextManager[None]:

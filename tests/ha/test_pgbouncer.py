@@ -1,4 +1,4 @@
-"""Behind PgBouncer in transaction mode every transaction may get another connection, and nothing may depend on which."""
+"""Behind PgBouncer in transaction mode each transaction may get another connection; nothing may depend on which."""
 
 import asyncio
 import os

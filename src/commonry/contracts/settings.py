@@ -60,8 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     read_url: Annotated[
         str,
         Meta(
-            description="a standby of that PostgreSQL which searches may read from, in the same form. It is asked while it"
-            " is less than a second behind, else the primary. Empty: always the primary."
+            description="a standby of that PostgreSQL which searches may read from, in the same form. It is asked while"
+            " it is less than a second behind, else the primary. Empty: always the primary."
         ),
     ] = ""
 

@@ -10,6 +10,7 @@ from commonry.contracts.users import Users
 from commonry.kit.auth import Door
 from commonry.kit.cache import Cache
 from commonry.kit.db import Database
+from commonry.kit.standby import Standby
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,5 @@ class Surroundings:
     cache: Cache
     door: Door
     peers: Peers
+    standby: Standby | None = None
+    """For a service that has reads which may be a second old."""

@@ -135,7 +135,7 @@ class Database:
     def __init__(
         self, url: str, *, name: str, size: int = 10, patience: float = 3.0, pooled: bool = False, copy: bool = False
     ) -> None:
-        self.name, self._patience, self._renewed = name, patience, float("-inf")
+        self.name, self.pooled, self._patience, self._renewed = name, pooled, patience, -inf
         settings = LINE | {
             "autocommit": True,
             "application_name": f"commonry {name}",

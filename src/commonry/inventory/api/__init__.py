@@ -12,6 +12,7 @@ from commonry.inventory.api import calendar, internal, items, sheets
 from commonry.inventory.api.telling import Gateways
 from commonry.kit import migrate, service
 from commonry.kit.service import Service
+from commonry.kit.standby import Standby
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 LARGEST_BODY = 8 * 2**20
@@ -20,13 +21,13 @@ LARGEST_BODY = 8 * 2**20
 
 def build(around: Surroundings) -> Service:
     """The inventory service in these surroundings."""
-    db = around.db
+    db, standby = around.db, around.standby or Standby(around.db, None, around.cache)
     return service.build(
         "inventory",
         [*items.routes, *calendar.routes, *sheets.routes, *internal.routes],
         door=around.door,
         db=db,
-        offers={"settings": around.settings, "gateways": Gateways(around.cache)},
+        offers={"settings": around.settings, "gateways": Gateways(around.cache, standby), "standby": standby},
         loops=jobs.loops(db),
         ready=lambda: migrate.is_current(db, MIGRATIONS),
         max_body=LARGEST_BODY,

@@ -20,6 +20,7 @@ from commonry.kit.db import Database, Tx
 from commonry.kit.ids import new_id
 from commonry.kit.pages import Cursor, Limit, Page
 from commonry.kit.service import Once
+from commonry.kit.standby import Standby
 
 Words = Annotated[str | None, Parameter(max_length=200, description='Words to find; `"a phrase"`, `or`, `-without`.')]
 Slug = Annotated[str | None, Parameter(max_length=60, description="A category's slug; its children's items too.")]
@@ -45,7 +46,7 @@ IfMatch = Annotated[
 @get("/api/v1/items", summary="Find items", operation_id="find_items", tags=["items"])
 async def find_items(
     visitor: Caller | None,
-    db: Database,
+    standby: Standby,
     q: Words = None,
     category: Slug = None,
     near: Near = None,
@@ -59,9 +60,8 @@ async def find_items(
     cursor: Cursor = None,
 ) -> Response[Page[Item]]:
     search = Search((q or "").strip() or None, category, near, radius_km, from_, to, max_price, owner, sort)
-    async with db.read() as tx:
-        found = await listing.found(tx, search, visitor, limit, cursor)
-    return Response(found, headers=telling.of_list(search))
+    found = await standby.ask(lambda tx: listing.found(tx, search, visitor, limit, cursor))
+    return Response(found, headers=telling.of_list(search, late=standby.copy is not None))
 
 
 @get("/api/v1/categories", summary="All categories", operation_id="categories", tags=["items"])

@@ -11,6 +11,7 @@ from commonry.contracts.events import MemberErased, MemberReinstated, MemberSusp
 from commonry.contracts.words import Message
 from commonry.inventory.rules.search import Search
 from commonry.kit.cache import Cache
+from commonry.kit.standby import Standby
 from commonry.kit.tags import kept, purge
 
 HOUR, DAY = 3600, 86400
@@ -22,10 +23,11 @@ def of_item(item: UUID, owner: UUID) -> dict[str, str]:
     return kept(f"item:{item}", f"owner:{owner}", seconds=10, revalidate=10, on_error=DAY)
 
 
-def of_list(search: Search) -> dict[str, str]:
-    """A list of items. With dates it speaks of reservations too, and is never older than two seconds."""
+def of_list(search: Search, *, late: bool) -> dict[str, str]:
+    """A list of items. With dates it speaks of reservations too, and is never older than two seconds: of which one may
+    be over when it comes, as what is read from a standby is `late`."""
     if search.from_ or search.to:
-        return kept("items", seconds=1, revalidate=1)
+        return kept("items", seconds=1, revalidate=0 if late else 1)
     return kept("items", seconds=10, revalidate=10, on_error=HOUR)
 
 
@@ -35,22 +37,22 @@ def of_calendar(item: UUID) -> dict[str, str]:
 
 
 class Gateways:
-    """All of them, as those to be told."""
+    """All of them, as those to be told; once nobody reads from a standby any more that has not heard of the change."""
 
-    def __init__(self, cache: Cache) -> None:
-        self._cache = cache
+    def __init__(self, cache: Cache, standby: Standby) -> None:
+        self._cache, self._standby = cache, standby
 
     async def item_changed(self, item: UUID) -> None:
         """An item is another one now, or gone."""
-        await purge(self._cache, f"item:{item}", "items")
+        await self._changed(f"item:{item}", "items")
 
     async def list_changed(self) -> None:
         """There is one more item."""
-        await purge(self._cache, "items")
+        await self._changed("items")
 
     async def items_of_owner_changed(self, owner: UUID) -> None:
         """Any number of somebody's items are."""
-        await purge(self._cache, f"owner:{owner}", "items")
+        await self._changed(f"owner:{owner}", "items")
 
     async def closed_or_opened(self, item: UUID) -> None:
         """Its owner has said when it is not to be had."""
@@ -60,6 +62,10 @@ class Gateways:
         """A reservation came, moved or went."""
         if item is not None:
             await purge(self._cache, f"calendar:{item}", wait=False)
+
+    async def _changed(self, *tags: str) -> None:
+        await self._standby.written()
+        await purge(self._cache, *tags)
 
     async def heard(self, event: Message) -> None:
         """An event of another service was applied here."""
