@@ -229,7 +229,7 @@ async def test_a_request_that_begins_the_short_way_and_takes_another_counts_once
 
     url = await served(refuses) if far else ""
     peers = {name: Far(name, [url]) if far else Near(name, refuses) for name in SERVICES}
-    async with opened(peers, limit_reads=f"{NEVER},5") as door:
+    async with opened(peers, limit_reads=f"{NEVER},5", shed_seconds=60) as door:  # a failure takes long to log
         assert await until_429(door, get(ITEMS, "authorization: Bearer x\r\n")) == 5
 
 

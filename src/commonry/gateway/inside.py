@@ -6,16 +6,15 @@ properly; a read may be made twice.
 
 import asyncio
 import time
-from collections.abc import Callable
+from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from commonry.gateway.edge import Edge, field_lines
 from commonry.gateway.heads import Head
-from commonry.gateway.quick import Quick, scope_of
+from commonry.gateway.quick import Client, Quick, date_line, scope_of
 from commonry.gateway.tally import CLASSES, tally
 from commonry.kit.asgi import App, Message
-from commonry.kit.http.messages import lines
 from commonry.kit.problems import MethodNotAllowed
 from commonry.kit.telemetry import access, new_request_id, new_trace_ids
 
@@ -25,36 +24,33 @@ class Inside(Quick):
 
     FOR_OTHERS = frozenset({MethodNotAllowed.status})
 
-    def __init__(self, connection: HttpToolsProtocol, edge: Edge, head: Head, route: str, limits: bytes) -> None:
-        self._edge, self._request, self._route, self._connection = edge, head, route, connection
+    def __init__(self, client: Client, edge: Edge, head: Head, route: str, limits: bytes) -> None:
+        self._edge, self._request, self._route, self._client = edge, head, route, client
         self._limits = limits
-        self._began = time.perf_counter()
+        self._began = time.monotonic()
         trace, self._span = new_trace_ids()
         self._rid, self._trace = head.request_id or new_request_id(), head.trace_id or trace
 
-    def begin(
-        self, app: App, target: bytes, client: str, done: Callable[[], None], otherwise: Callable[[None], None]
-    ) -> None:
-        """Call the application: `done` when it has answered, else `otherwise`."""
-        self._otherwise = otherwise
+    def begin(self, app: App, target: bytes, address: str) -> None:
+        """Call the application."""
+        self._target, connection = target, cast(HttpToolsProtocol, self._client)
         trace = f"00-{self._trace}-{self._span}-01"
         own = [(b"x-request-id", self._rid.encode()), (b"traceparent", trace.encode())]
-        own.append((b"commonry-client", client.encode()))
+        own.append((b"commonry-client", address.encode()))
         self._edge.under_way += 1
-        self._begin(self._connection, app, done, scope_of(self._connection, target, self._request.passed + own))
+        self._begin(connection, app, self._client.quick_done, scope_of(connection, target, self._request.passed + own))
 
     def _head(self, start: Message, length: int | None) -> bytes:
         status, headers = start["status"], start["headers"]
-        personal, scheme = self._request.asked.is_personal, self._connection.scheme
+        personal, scheme = self._request.asked.is_personal, self._client.scheme
         parts = field_lines(headers, self._rid.encode(), personal, scheme, keeps_length=length is None)
         if length is None:
             self._is_chunked = not any(name == b"content-length" for name, _ in headers)
             parts.append(b"transfer-encoding: chunked\r\n" if self._is_chunked else b"")
         elif status not in (204, 304):
             parts.append(b"content-length: %d\r\n" % length)
-        return b"".join(
-            (STATUS_LINE[status], lines(self._connection.server_state.default_headers), *parts, self._limits, b"\r\n")
-        )
+        date = date_line(self._client.server_state)
+        return b"".join((STATUS_LINE[status], date, *parts, self._limits, b"\r\n"))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._edge.under_way -= 1
@@ -62,11 +58,11 @@ class Inside(Quick):
         if not self._has_begun and (failed or self._is_for_others or self.is_late):
             self._connection.server_state.tasks.discard(task)
             self._scope.clear()
-            self._otherwise(None)
+            self._client.go_on(self._request, self._target, None)
             return
         route = self._scope.get("path_template") or self._route
         status = self._start["status"] if self._start else 499
-        seconds = time.perf_counter() - self._began
+        seconds = time.monotonic() - self._began
         tally.note("bypass" if self._request.asked.is_personal else "pass", route, CLASSES[status // 100], seconds)
         access.request("GET", route, status, seconds, self._rid, self._trace)
         super()._done(task)

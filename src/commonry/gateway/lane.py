@@ -91,6 +91,10 @@ class Lane(Strict):
     def _usual(self, head: Head, target: bytes, begun: Answered | Fault | None) -> Quick:
         return Quick(self, self.edge, self.quick_done, head, target, begun, self._limits)
 
+    def go_on(self, head: Head, target: bytes, begun: Answered | Fault | None) -> None:
+        """The shortest way has led nowhere, or to something that it does not deal with."""
+        self._quick = self._usual(head, target, begun)
+
     def _relayed(self, head: Head, target: bytes) -> "Relay | Inside | None":
         """The request on the shortest way to its service, if it is not for keeping and nothing speaks against it."""
         personal = head.asked.is_personal
@@ -99,20 +103,16 @@ class Lane(Strict):
         route = route_of(target)
         if route is None or (personal and self.cache.is_for_all(target)):
             return None
-        client = self._peer(head)
-        self._limits = self._admitted(client)
+        address = self._peer(head)
+        self._limits = self._admitted(address)
         if self._limits is None:
             return None
-
-        def otherwise(begun: Answered | Fault | None) -> None:
-            self._quick = self._usual(head, target, begun)
-
-        service = self.services[route.service]
+        service, limits = self.services[route.service], lines(self._limits) if self._limits else b""
         if isinstance(service, FarService):
-            relay = Relay(self, self.edge, head, route.prefix, lines(self._limits))
-            return relay if relay.begin(service, target, client, self.quick_done, otherwise) else None
-        inside = Inside(self, self.edge, head, route.prefix, lines(self._limits))
-        inside.begin(service.app, target, client, self.quick_done, otherwise)
+            relay = Relay(self, self.edge, head, route.prefix, limits)
+            return relay if relay.begin(service, target, address) else None
+        inside = Inside(self, self.edge, head, route.prefix, limits)
+        inside.begin(service.app, target, address)
         return inside
 
     def _admitted(self, client: str) -> RawHeaders | None:
@@ -122,6 +122,8 @@ class Lane(Strict):
         return _NO_LIMIT if self._is_spared else self.edge.admission.admits_read(client)
 
     def _peer(self, head: Head) -> str:
+        if self._is_spared:
+            return self.client[0] if self.client else ""
         return self.edge.admission.client(self.client[0] if self.client else "", head.headers)
 
     def _hit(self, entry: Entry, head: Head, target: bytes) -> bool:
