@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks._python import python
+
 HERE = Path(__file__).parent
 ALL = sorted(f.stem for f in HERE.glob("*.py") if not f.stem.startswith("_") and f.stem != "embedded")
 
@@ -33,7 +35,7 @@ def main() -> int:
             continue
         result["machine"] = {
             "cpu_ms_of_a_million_additions": _speed(),
-            "python": platform.python_version(),
+            "python": python().name,
             "system": platform.system(),
             "cpu": platform.machine(),
         }

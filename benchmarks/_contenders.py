@@ -1,7 +1,6 @@
 """Who is measured: our gateway, near and far, nginx and HAProxy, all running at once, idle until their turn."""
 
 import json
-import sys
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import _load, _platform, _proxies
+from benchmarks._python import python
 from benchmarks._running import free_port, running
 from benchmarks.embedded import UNLIMITED, embedded
 
@@ -29,9 +29,9 @@ class Contender(NamedTuple):
 def before_one_service(folder: Path) -> Iterator[dict[str, Contender]]:
     """All proxies before the small service of `_upstream`, which is a process of its own for all but near."""
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks._upstream", str(port)]
+    command = [python().program, "-m", "benchmarks._upstream", str(port)]
     with ExitStack() as stack:
-        behind = (stack.enter_context(running(command, folder / "upstream.out", port=port)),)
+        behind = (stack.enter_context(running(command, folder / "upstream.out", port=port, env=python().env)),)
         nginx = stack.enter_context(_proxies.nginx(folder, {"inventory": port}))
         haproxy = stack.enter_context(_proxies.haproxy(folder, {"inventory": port}))
         found = [
@@ -51,7 +51,8 @@ def _ours(stack: ExitStack, folder: Path, name: str, service: int, workers: int 
     port = free_port()
     told = {f"COMMONRY_{peer}_URL": f"http://127.0.0.1:{service}" for peer in PEERS}
     told |= UNLIMITED | {"COMMONRY_SERVICE_TOKEN": "for-the-benchmark", "COMMONRY_SHARE_PORT": "true"}
-    command = [sys.executable, "-m", "benchmarks._gateway", name.split("_", maxsplit=1)[0], str(port)]
+    told |= python().env
+    command = [python().program, "-m", "benchmarks._gateway", name.split("_", maxsplit=1)[0], str(port)]
     outputs = [folder / f"{name}-{number}.out" for number in range(workers)]
     pids = [stack.enter_context(running(command, out, port=port, says="answers at", env=told)) for out in outputs]
     return Contender(name, f"http://127.0.0.1:{port}", tuple(pids))

@@ -3,13 +3,13 @@
 import os
 import secrets
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks._python import python
 from benchmarks._running import free_port, running
 from benchmarks.embedded import UNLIMITED
 from commonry.cli.storage import DATABASES, url_of
@@ -44,8 +44,8 @@ def far_platform() -> Iterator[Far]:
         stack.callback(server.stop)
         server.create_databases(DATABASES)
         ports = {service: free_port() for service in ("gateway", *DATABASES)}
-        told = _settings(ports, url_of(server))
-        commonry = [sys.executable, "-m", "commonry"]
+        told = _settings(ports, url_of(server)) | python().env
+        commonry = [python().program, "-m", "commonry"]
         subprocess.run([*commonry, "migrate"], env=os.environ | told, check=True, capture_output=True)
         pids = {}
         for service, port in ports.items():

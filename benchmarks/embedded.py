@@ -9,15 +9,15 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import psutil
+
+from benchmarks._python import python
 
 UNLIMITED = {f"COMMONRY_LIMIT_{kind}": "off" for kind in ("READS", "WRITES", "BOOKINGS")}
 """All the load comes from one address. The proxies beside which we are measured have no limits either."""
@@ -69,7 +69,9 @@ async def embedded() -> AsyncIterator[Embedded]:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
         command = [
-            Path(sys.executable).with_name("commonry"),
+            python().program,
+            "-m",
+            "commonry",
             "up",
             "--no-demo",
             "--port",
@@ -78,7 +80,7 @@ async def embedded() -> AsyncIterator[Embedded]:
             f"{folder}/d",
         ]
         with open(f"{folder}/log", "wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | UNLIMITED)
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | UNLIMITED | python().env)
         try:
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
                 running = Embedded(f"http://127.0.0.1:{port}", process, session)

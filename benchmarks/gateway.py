@@ -6,7 +6,8 @@ be compared by `all`, since near the service is in the gateway's process. Behind
 behind writes a whole platform with PostgreSQL.
 
 For less than everything, which is then shown but not kept: `BENCH_PARTS=get,cached,write`, `BENCH_QUICK=1` (few and
-short rounds), `BENCH_PROFILE=1` (also where our far gateway spends its time, by py-spy).
+short rounds), `BENCH_PROFILE=1` (also where our far gateway spends its time, by py-spy). `BENCH_PYTHON=own`: see
+`_python`.
 """
 
 import json
