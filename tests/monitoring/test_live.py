@@ -172,7 +172,7 @@ def test_what_breaks_reaches_people_and_every_panel_shows_something(scene: Scene
     )
     assert watch.rule_troubles() == []
     _every_panel_shows_something(watch)
-    _exporters_have_what_is_listed(watch)
+    _rules_and_lists_name_what_there_is(watch)
 
 
 def _jobs() -> list[dict[str, Any]]:
@@ -198,6 +198,8 @@ def _malformed(url: str) -> None:
 
 
 def _every_panel_shows_something(watch: Watch) -> None:
+    assert not _shows(watch, "commonry_that_nobody_has"), "nothing would be noticed"
+    assert not _shows(watch, "vector(0) / 0"), "what is no number would be taken for one"
     asked = [query for query in shipped.queries() for query in _chosen(query)]
     empty = [query for query in asked if not _shows(watch, query.expr)]
     assert empty == [], "\n".join(map(str, empty))
@@ -217,8 +219,10 @@ def _shows(watch: Watch, expr: str) -> bool:
     return any(not math.isnan(float(value)) for value in watch.since_the_beginning(expr))
 
 
-def _exporters_have_what_is_listed(watch: Watch) -> None:
+def _rules_and_lists_name_what_there_is(watch: Watch) -> None:
     listed = yaml.safe_load((Path(__file__).parent / "exporters.yaml").read_text())
+    elsewhere = {name for job in ("kubelet", "prometheus") for name in listed.pop(job)}
+    asked = {name for rule in shipped.rules() for name in shipped.metrics_in(rule["expr"])}
+    assert asked - elsewhere - watch.names('__name__!=""') == set()
     for job, names in listed.items():
-        if job != "kubelet":
-            assert set(names) - watch.names(job) == set(), job
+        assert set(names) - watch.names(f'job="{job}"') == set(), job

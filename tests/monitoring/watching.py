@@ -134,9 +134,9 @@ class Watch:
         found = self._ask("query_range", query=expr, start=str(self.began), end=str(time.time()), step="2")["result"]
         return [value for series in found for _, value in series["values"]]
 
-    def names(self, job: str) -> set[str]:
-        """The metrics that a job's targets have."""
-        return set(self._ask("label/__name__/values", **{"match[]": f'{{job="{job}"}}'}))
+    def names(self, matcher: str) -> set[str]:
+        """The metrics that there are with such a label."""
+        return set(self._ask("label/__name__/values", **{"match[]": f"{{{matcher}}}"}))
 
     def firing(self) -> set[str]:
         return {a["labels"]["alertname"] for a in self._ask("alerts")["alerts"] if a["state"] == "firing"}
