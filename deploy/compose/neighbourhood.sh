@@ -4,7 +4,7 @@
 set -eu
 umask 077
 for service in users inventory bookings payments; do
-    password=$(eval "echo \"\$PASSWORD_$(echo $service | tr a-z A-Z)\"")
+    password=$(eval "echo \"\$PASSWORD_$(echo "$service" | tr '[:lower:]' '[:upper:]')\"")
     echo "*:*:$service:$service:$password"
 done >/tmp/passwords
 export PGPASSFILE=/tmp/passwords

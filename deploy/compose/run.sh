@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `make compose-up` and `make compose-down` do: with docker compose, else with podman-compose.
+# What `make compose-up` and `make compose-down` do: with docker compose, else (or with ENGINE=podman) with podman-compose.
 #
 #   run.sh up      makes what is missing (secrets, image), starts everything and waits until it answers.
 #                  DEMO=yes: first the demo neighbourhood, on empty databases. LOOK=yes: Grafana and Prometheus on loopback
@@ -12,7 +12,7 @@ files="-f deploy/compose.yaml"
 
 say() { printf '%s\n' "$*" >&2; }
 
-if docker compose version >/dev/null 2>&1; then
+if [ "${ENGINE:-docker}" = docker ] && docker compose version >/dev/null 2>&1; then
     engine=docker compose="docker compose"
 elif command -v podman >/dev/null && compose=$(command -v podman-compose || command -v .venv/bin/podman-compose); then
     engine=podman
