@@ -15,7 +15,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-all lint fmt bench docs lock clean FORCE
+.PHONY: help up test test-all lint fmt bench docs dashboards lock clean FORCE
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ bench: .venv/.ready-dev ## Measure, where benchmarks/ exists: ARGS="what to meas
 docs: .venv/.ready-dev ## Write the pages that come from code, then test every page
 	@if [ -e tools/docs ] || [ -e tools/docs.py ]; then $(BIN)/python -m tools.docs; fi
 	@if [ -d tests/docs ]; then exec $(BIN)/python -m pytest tests/docs $(ARGS); else echo "tests/docs/ is not there yet"; fi
+
+dashboards: .venv/.ready-dev ## Write Grafana's dashboards from tools/dashboards
+	@$(BIN)/python -m tools.dashboards
 
 lock: .venv/.ready-dev ## Lock dependencies anew after a change of pyproject.toml: ARGS="--upgrade" takes the newest
 	@scripts/lock $(ARGS)
