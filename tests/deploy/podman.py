@@ -45,14 +45,13 @@ STAND_INS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "alertmanager": (
         ("prometheus-alertmanager",),
-        "RUN mkdir /alertmanager && chown 65534 /alertmanager && cd /usr/bin && ln -s prometheus-* alertmanager\nUSER 65534",
+        "RUN cd /usr/bin && ln -s prometheus-* alertmanager && mkdir /alertmanager && chown 65534 $_\nUSER 65534",
     ),
     "postgres-exporter": (("prometheus-postgres-exporter",), 'USER 65534\nENTRYPOINT ["prometheus-postgres-exporter"]'),
     "redis_exporter": (("prometheus-redis-exporter",), 'USER 59000\nENTRYPOINT ["prometheus-redis-exporter"]'),
     "postgres": (
         (),
-        "RUN useradd --uid 999 --system postgres && mkdir -p /var/lib/postgresql/data && chown -R 999 /var/lib/postgresql"
-        "\nENV PATH=/usr/lib/postgresql/bin:$PATH",
+        "ENV PATH=/usr/lib/postgresql/bin:$PATH\nRUN useradd --uid 999 postgres && install -d -o 999 /var/lib/postgresql/data",
     ),
 }
 """By the last part of the image's name: which programs, and what else the Dockerfile of the stand-in says."""
