@@ -1,7 +1,7 @@
 """What must fit together in the manifests: names, keys, ports, settings, images.
 
-Each check yields a sentence per mistake. `tests/deploy/test_kubernetes_plants.py` plants one of every kind, so that a check
-which no longer bites is noticed.
+Each check yields a sentence per mistake. `test_kubernetes_plants.py` plants one of every kind, so that a check which no
+longer bites is noticed.
 """
 
 import re
@@ -10,13 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
 from commonry.cli.serving import OWNERS, SERVABLE, _check_complete
 from commonry.cli.trouble import Trouble
 from commonry.contracts.settings import Settings
 from commonry.kit.settings import WrongSettings, load
-from tests.deploy.manifests import ROOT, Doc, Pod, World, images, selects, space, template_of
+from tests.deploy.manifests import Doc, Pod, World, selects, space, template_of
 
 PREFIX = "COMMONRY_"
 SETTINGS = {f"{PREFIX}{f.name.upper()}" for f in msgspec.structs.fields(Settings)}
@@ -37,19 +36,24 @@ def selectors(world: World) -> Iterator[str]:
         selector = doc["spec"]["selector" if doc["kind"] == "PodDisruptionBudget" else "podSelector"]
         if not any(p.namespace == space(doc) and selects(selector, p.labels) for p in pods):
             yield f"{doc['kind']} {doc['metadata']['name']} selects no pod"
+
+
+def spreads(world: World) -> Iterator[str]:
+    """What pods spread over are pods like themselves."""
     for pod in world.pods():
         for spread in pod.spec.get("topologySpreadConstraints", []):
             if not selects(spread["labelSelector"], pod.labels):
                 yield f"{pod}: what it spreads over {spread['topologyKey']} is not itself"
-            if missing := [k for k in spread.get("matchLabelKeys", []) if k not in pod.labels | HASHED]:
+            if missing := set(spread.get("matchLabelKeys", [])) - pod.labels.keys() - {HASH}:
                 yield f"{pod}: spreads by {missing}, which it does not have"
 
 
-HASHED = {"pod-template-hash": "set by the Deployment's controller"}
+HASH = "pod-template-hash"
+"""A label that the Deployment's controller sets."""
 
 
 def ports(world: World) -> Iterator[str]:
-    """A Service's port leads to a port of the container; so does a probe's. Headless ones do not translate."""
+    """A Service's port leads to a port of the container. Headless ones do not translate."""
     for (namespace, name), behind in world.services().items():
         service = world.one("Service", name, namespace)
         for port in service["spec"]["ports"] if service else []:
@@ -57,8 +61,12 @@ def ports(world: World) -> Iterator[str]:
                 number = _port_of(world, pod, port.get("targetPort", port["port"]))
                 if number is None:
                     yield f"Service {name}: {pod} has no port {port.get('targetPort')}"
-                elif service["spec"].get("clusterIP") == "None" and number != port["port"]:
+                elif service and service["spec"].get("clusterIP") == "None" and number != port["port"]:
                     yield f"Service {name} is headless and says {port['port']}, but {pod} listens on {number}"
+
+
+def probed(world: World) -> Iterator[str]:
+    """Probes ask a port of the container, and a service listens on it."""
     for pod in world.pods():
         for container in pod.containers:
             named = {p["name"]: p["containerPort"] for p in container.get("ports", [])}
@@ -84,22 +92,35 @@ def _probes(container: Doc) -> dict[str, Doc]:
 
 def references(world: World) -> Iterator[str]:
     """Every secret, map, key, account and claim that a pod names will be there."""
-    secrets, maps = world.secrets(), {(space(d), d["metadata"]["name"]): d for d in world.kind("ConfigMap")}
     for pod in world.pods():
         for container in pod.containers:
-            for where, name in _sources(container, "secretKeyRef", "key"):
-                if (pod.namespace, *name) not in secrets:
-                    yield f"{pod}: {where} is from secret {'/'.join(name)}, which nobody makes"
-            for where, (name, key) in _sources(container, "configMapKeyRef", "key"):
-                if key not in maps.get((pod.namespace, name), {}).get("data", {}):
-                    yield f"{pod}: {where} is from {name}/{key}, which is not there"
-            for source in container.get("envFrom", []):
-                if (pod.namespace, source["configMapRef"]["name"]) not in maps:
-                    yield f"{pod}: no ConfigMap {source['configMapRef']['name']}"
+            yield from (f"{pod}: {wrong}" for wrong in _unresolved(world, pod, container))
         yield from _mounted(world, pod)
         account = world.one("ServiceAccount", pod.spec.get("serviceAccountName", "default"), pod.namespace)
         if account is None:
             yield f"{pod}: no ServiceAccount {pod.spec.get('serviceAccountName')}"
+
+
+def _unresolved(world: World, pod: Pod, container: Doc) -> Iterator[str]:
+    maps = _maps(world)
+    for where, name in _sources(container, "secretKeyRef"):
+        if (pod.namespace, *name) not in world.secrets():
+            yield f"{where} is from secret {'/'.join(name)}, which nobody makes"
+    for where, (name, key) in _sources(container, "configMapKeyRef"):
+        if key not in maps.get((pod.namespace, name), {}).get("data", {}):
+            yield f"{where} is from {name}/{key}, which is not there"
+    for source in container.get("envFrom", []):
+        if (pod.namespace, source["configMapRef"]["name"]) not in maps:
+            yield f"no ConfigMap {source['configMapRef']['name']}"
+
+
+def _maps(world: World) -> dict[tuple[str, str], Doc]:
+    return {(space(d), d["metadata"]["name"]): d for d in world.kind("ConfigMap")}
+
+
+def operators_references(world: World) -> Iterator[str]:
+    """The same of what the operator is told to give its pods."""
+    secrets, maps = world.secrets(), _maps(world)
     for doc in world.kind("postgresql"):
         for entry in doc["spec"].get("env", []):
             ref = entry.get("valueFrom", {}).get("secretKeyRef")
@@ -110,10 +131,10 @@ def references(world: World) -> Iterator[str]:
                 yield f"postgresql: no ConfigMap for volume {volume['name']}"
 
 
-def _sources(container: Doc, kind: str, key: str) -> Iterator[tuple[str, tuple[str, str]]]:
+def _sources(container: Doc, kind: str) -> Iterator[tuple[str, tuple[str, str]]]:
     for entry in container.get("env", []):
         if ref := entry.get("valueFrom", {}).get(kind):
-            yield entry["name"], (ref["name"], ref[key])
+            yield entry["name"], (ref["name"], ref["key"])
 
 
 def _mounted(world: World, pod: Pod) -> Iterator[str]:
@@ -164,7 +185,7 @@ def _told(pod: Pod, args: list[str], said: dict[str, str]) -> Iterator[str]:
 
 
 def addresses(world: World) -> Iterator[str]:
-    """Every address that a process is told is a Service of ours, with that port; peers by `dns+` and a headless one."""
+    """Every address that a process is told is a Service of ours, with that port; peers by `dns+`."""
     for pod in world.pods():
         for container in pod.containers:
             for name, host, port in called(world.environment(pod, container)):
@@ -193,7 +214,7 @@ def called(said: dict[str, str]) -> Iterator[tuple[str, str, int]]:
 
 
 def _service(world: World, pod: Pod, host: str) -> set[int] | None:
-    """Ports of the Service that a name leads to: `users`, `commonry-db.commonry-database`, or a pod, `redis-0.redis`."""
+    """Ports of the Service behind a name: `users`, `commonry-db.commonry-database`, or a pod, `redis-0.redis`."""
     found = resolve(world, pod, host)
     if found is None:
         return None
@@ -215,87 +236,13 @@ def resolve(world: World, pod: Pod, host: str) -> tuple[str, str] | None:
     return next((g for g in guesses if g in known), None)
 
 
-def doors(world: World) -> Iterator[str]:
-    """What lets people in leads to the gateway, and nowhere else; never to its metrics. Parents and secrets are there."""
-    backends: list[tuple[str, str, int]] = []
-    for route in world.kind("HTTPRoute"):
-        for parent in route["spec"]["parentRefs"]:
-            gateway = world.one("Gateway", parent["name"], space(route))
-            if not gateway or parent["sectionName"] not in {x["name"] for x in gateway["spec"]["listeners"]}:
-                yield f"HTTPRoute {route['metadata']['name']}: no listener {parent}"
-        for rule in route["spec"]["rules"]:
-            for backend in rule.get("backendRefs", []):
-                backends += [(m["path"]["value"], backend["name"], backend["port"]) for m in rule["matches"]]
-    for ingress in world.kind("Ingress"):
-        for rule in ingress["spec"]["rules"]:
-            for path in rule["http"]["paths"]:
-                service = path["backend"]["service"]
-                named = world.one("Service", service["name"], space(ingress)) or {"spec": {"ports": []}}
-                numbers = [p["port"] for p in named["spec"]["ports"] if p["name"] == service["port"]["name"]]
-                backends.append((path["path"], service["name"], numbers[0] if numbers else 0))
-    if dict((path, (name, port)) for path, name, port in backends) != {
-        "/": ("gateway", 8000),
-        "/metrics": ("nowhere", 8000),
-    }:
-        yield f"people are let in to {backends}"
-    for name in ("gateway", "nowhere"):
-        if not world.one("Service", name):
-            yield f"no Service {name}"
-    for secret in _certificates(world):
-        if not {(*secret, "tls.crt"), (*secret, "tls.key")} <= world.secrets():
-            yield f"nobody makes the certificate {secret}"
-
-
-def _certificates(world: World) -> Iterator[tuple[str, str]]:
-    for gateway in world.kind("Gateway"):
-        for listener in gateway["spec"]["listeners"]:
-            yield from ((space(gateway), r["name"]) for r in listener.get("tls", {}).get("certificateRefs", []))
-    for ingress in world.kind("Ingress"):
-        yield from ((space(ingress), tls["secretName"]) for tls in ingress["spec"]["tls"])
-
-
-def pictures(world: World) -> Iterator[str]:
-    """Images are of one version each, and the same as compose's."""
-    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
-    assert version
-    used = set(images(world.docs))
-    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text("utf-8"))
-    theirs = {s["image"] for s in compose["services"].values() if "image" in s}
-    for image in sorted(used - theirs):
-        yield f"{image} is not what compose runs: {sorted(theirs)}"
-    if f"commonry:{version[1]}" not in used:
-        yield f"no pod runs commonry:{version[1]}"
-
-
-def monitored(world: World) -> Iterator[str]:
-    """Every ServiceMonitor finds Services, and the port it names; every Service with metrics is found once."""
-    found: list[str] = []
-    for monitor in world.kind("ServiceMonitor"):
-        spaces = monitor["spec"]["namespaceSelector"]["matchNames"]
-        services = [
-            s
-            for s in world.kind("Service")
-            if space(s) in spaces and selects(monitor["spec"]["selector"], s["metadata"].get("labels", {}))
-        ]
-        found += [s["metadata"]["name"] for s in services]
-        if not services:
-            yield f"ServiceMonitor {monitor['metadata']['name']} finds no Service"
-        for endpoint in monitor["spec"]["endpoints"]:
-            for service in services:
-                if endpoint["port"] not in {p["name"] for p in service["spec"]["ports"]}:
-                    yield f"ServiceMonitor {monitor['metadata']['name']}: {service['metadata']['name']} lacks the port"
-    jobs = {"gateway", *OWNERS, "redis", "postgres"}
-    if found and sorted(found) != sorted(jobs):
-        yield f"jobs are {sorted(found)}, and rules know {sorted(jobs)}"
-
-
 CHECKS: tuple[Check, ...] = (
     selectors,
+    spreads,
     ports,
+    probed,
     references,
+    operators_references,
     environment,
     addresses,
-    doors,
-    pictures,
-    monitored,
 )

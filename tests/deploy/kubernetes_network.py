@@ -1,6 +1,6 @@
 """Who may talk to whom, by the NetworkPolicies, and who has to, by the addresses in the pods' settings.
 
-`allowed` reads the policies as the cluster's network would; `wanted` derives the same from settings, monitors and doors.
+`allowed` reads the policies as the cluster's network would; `wanted` derives it from settings, monitors and doors.
 What differs is a mistake: a call that would hang, or a way in that nobody needs.
 """
 
@@ -49,12 +49,13 @@ def everybody(world: World) -> list[Pod]:
 def allowed(world: World, side: str) -> set[Call]:
     """What the policies let through. `Egress`: of those who call; `Ingress`: of those who are called."""
     pods = everybody(world)
-    ways = {(s, t, p) for s in pods for t in pods for p in t.ports if s is not t or s.kind != "outside"}
     return {
-        Call(s.name, t.name, p)
-        for s, t, p in ways
-        if _passes(world, side, *((s, t) if side == "Egress" else (t, s)), p)
-        and (s if side == "Egress" else t).kind != "outside"
+        Call(source.name, target.name, port)
+        for source in pods
+        for target in pods
+        for port in target.ports
+        if (own := source if side == "Egress" else target).kind != "outside"
+        and _passes(world, side, own, target if side == "Egress" else source, port)
     }
 
 
@@ -111,7 +112,7 @@ def _by_settings(world: World) -> Iterator[Call]:
 
 
 def _by_operator(world: World) -> Iterator[Call]:
-    """Patroni and replication, poolers and backup to servers, the operator to both; Kubernetes' API and the object store."""
+    """Patroni and replication, poolers and backup to servers, the operator to both; the API and the object store."""
     for doc in world.kind("postgresql"):
         server = doc["metadata"]["name"]
         yield from (Call(server, server, port) for port in (5432, 8008))
@@ -139,7 +140,12 @@ def _by_monitors(world: World) -> Iterator[Call]:
 
 
 def network(world: World) -> Iterator[str]:
-    """Both sides of every call that is wanted are allowed, and nothing else is."""
+    """Both sides of every call that is wanted are allowed, and nothing else; to pods still to come, nothing at all."""
+    for namespace in world.kind("Namespace"):
+        nothing = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+        name = namespace["metadata"]["name"]
+        if nothing not in [p["spec"] for p in world.kind("NetworkPolicy") if space(p) == name]:
+            yield f"in {name} what no policy names may do everything"
     for side in ("Egress", "Ingress"):
         asked, let = wanted(world, side), allowed(world, side)
         yield from (f"{side}: {c.source} must reach {c.target}:{c.port}, and may not" for c in sorted(asked - let))

@@ -1,4 +1,4 @@
-"""How pods of the manifests run: what probes mean, how they end, what they may do, how many there are, what they migrate.
+"""How pods of the manifests run: what probes mean, how they end, what they may do, how many, what they migrate.
 
 Each check yields a sentence per mistake, as in `kubernetes_checks.py`.
 """
@@ -15,7 +15,7 @@ from tests.deploy.manifests import ROOT, Doc, Pod, World, secret_of, selects, sp
 CLOSING = 5
 """Seconds that a process's database connections may take to be closed."""
 NOTICED = 11
-"""Seconds until nobody sends to a pod that ends: 5 s in the cluster's DNS, 5 s between our looks, and the endpoints' own."""
+"""Seconds until nobody sends to a pod that ends: 5 in the cluster's DNS, 5 between our looks, 1 for the endpoints."""
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 """Kinds of volumes that the `restricted` profile allows."""
 CONNECTIONS_KEPT = 40
@@ -84,23 +84,24 @@ def _loose(pod: Pod) -> Iterator[str]:
         yield f"shares {shared} with the node"
     if odd := {k for v in spec.get("volumes", []) for k in v if k != "name"} - VOLUMES:
         yield f"has volumes of kind {odd}"
-    for container in pod.containers:
-        said, sizes = container.get("securityContext", {}), container.get("resources", {})
-        if said.get("capabilities") != {"drop": ["ALL"]} or said.get("allowPrivilegeEscalation") is not False:
-            yield f"{container['name']} keeps capabilities, or may gain some"
-        if said.get("readOnlyRootFilesystem") is not True or said.get("privileged"):
-            yield f"{container['name']} may write to its image, or to anything"
-        for kind in ("requests", "limits"):
-            if not {"cpu", "memory"} <= sizes.get(kind, {}).keys():
-                yield f"{container['name']} has no {kind}"
+    yield from (f"{c['name']} {wrong}" for c in pod.containers for wrong in _loose_container(c))
+
+
+def _loose_container(container: Doc) -> Iterator[str]:
+    said, sizes = container.get("securityContext", {}), container.get("resources", {})
+    if said.get("capabilities") != {"drop": ["ALL"]} or said.get("allowPrivilegeEscalation") is not False:
+        yield "keeps capabilities, or may gain some"
+    if said.get("readOnlyRootFilesystem") is not True or said.get("privileged"):
+        yield "may write to its image, or to anything"
+    for kind in ("requests", "limits"):
+        if not {"cpu", "memory"} <= sizes.get(kind, {}).keys():
+            yield f"has no {kind}"
 
 
 def several(world: World) -> Iterator[str]:
-    """Where there is scaling at all: each service at least twice, a budget and an autoscaler for it, spread over machines."""
-    scalers, budgets = world.kind("HorizontalPodAutoscaler"), world.kind("PodDisruptionBudget")
-    if not scalers:
-        return
-    deployments = {d["metadata"]["name"]: d for d in world.kind("Deployment")}
+    """Where there is scaling at all: each service at least twice, as its autoscaler says."""
+    scalers = world.kind("HorizontalPodAutoscaler")
+    deployments = {d["metadata"]["name"]: d for d in world.kind("Deployment")} if scalers else {}
     for scaler in scalers:
         target = scaler["spec"]["scaleTargetRef"]
         if target["kind"] != "Deployment" or target["name"] not in deployments:
@@ -111,9 +112,13 @@ def several(world: World) -> Iterator[str]:
             yield f"{name}: its number is said twice, here and by its autoscaler"
         if least.get(name, deployment["spec"].get("replicas", 1)) < 2:
             yield f"{name}: runs once"
-    for pod in world.pods():
-        if pod.kind not in ("Deployment", "StatefulSet"):
-            continue
+
+
+def apart(world: World) -> Iterator[str]:
+    """Where there is scaling at all: a disruption budget for each, and pods spread over zones and nodes."""
+    budgets = world.kind("PodDisruptionBudget")
+    scaled = [p for p in world.pods() if p.kind in ("Deployment", "StatefulSet")] if budgets else []
+    for pod in scaled:
         matching = [b for b in budgets if space(b) == pod.namespace and selects(b["spec"]["selector"], pod.labels)]
         if [b["spec"].get("maxUnavailable") for b in matching] != [1]:
             yield f"{pod}: has {len(matching)} disruption budgets, or one that allows other than 1"
@@ -124,7 +129,7 @@ def several(world: World) -> Iterator[str]:
 
 
 def migrations(world: World) -> Iterator[str]:
-    """A Job per service and release, each with the same database and role as the service, and never through a pooler."""
+    """A Job per service and release, with the same database and role as the service, never through a pooler."""
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
     assert version
     for service in OWNERS:
@@ -159,7 +164,7 @@ def _is_pooler(world: World, pod: Pod, host: str | None) -> bool:
 
 
 def databases(world: World) -> Iterator[str]:
-    """Of the operator's PostgreSQL: a database and a role per service, copies in step, and room for all connections."""
+    """The operator's PostgreSQL: a database and a role per service, copies in step, room for all connections."""
     for doc in world.kind("postgresql"):
         spec, patroni = doc["spec"], doc["spec"]["patroni"]
         if set(spec["databases"]) != set(OWNERS) or sorted(spec["databases"].values()) != sorted(spec["users"]):
@@ -176,16 +181,22 @@ def databases(world: World) -> Iterator[str]:
         archived = {e["name"] for e in spec["env"]}
         if not {"USE_WALG_BACKUP", "WALG_S3_PREFIX"} <= archived or not spec.get("enableLogicalBackup"):
             yield "it is not archived and dumped"
+
+
+def roles(world: World) -> Iterator[str]:
+    """A service works as the owner of its database, and prepares statements only where sessions last."""
+    for doc in world.kind("postgresql"):
         for pod, container in ours(world):
-            if pod.name in OWNERS:
-                role = spec["databases"].get(pod.name, "")
-                if _roles(pod) != {f"{secret_of(role, doc['metadata']['name'])}/{k}" for k in ("username", "password")}:
-                    yield f"{pod}: its secret is not that of the owner of its database"
-                said = world.environment(pod, container)
-                host = urlsplit(said.get("COMMONRY_DATABASE_URL", "")).hostname
-                prepares = said.get("COMMONRY_DATABASE_PREPARE", "true") == "true"
-                if _is_pooler(world, pod, host) == prepares:
-                    yield f"{pod}: prepares statements: {prepares}, at {host}"
+            owner = doc["spec"]["databases"].get(pod.name)
+            if owner is None:
+                continue
+            if _roles(pod) != {f"{secret_of(owner, doc['metadata']['name'])}/{k}" for k in ("username", "password")}:
+                yield f"{pod}: its secret is not that of the owner of its database"
+            said = world.environment(pod, container)
+            host = urlsplit(said.get("COMMONRY_DATABASE_URL", "")).hostname
+            prepares = said.get("COMMONRY_DATABASE_PREPARE", "true") == "true"
+            if _is_pooler(world, pod, host) == prepares:
+                yield f"{pod}: prepares statements: {prepares}, at {host}"
 
 
-CHECKS: tuple[Check, ...] = (probes, endings, hardened, several, migrations, databases)
+CHECKS: tuple[Check, ...] = (probes, endings, hardened, several, apart, migrations, databases, roles)

@@ -1,7 +1,7 @@
-"""The manifests of deploy/kubernetes as tests read them: rendered by kustomize, and looked at as the cluster would.
+"""The manifests of deploy/kubernetes as tests read them: rendered by kustomize, looked at as the cluster would.
 
-A `World` is what one overlay makes. It knows the pods that its workloads start, also those that Zalando's operator makes of a
-`postgresql`, and what a container's environment will be. Checks are in `kubernetes_checks.py` and `kubernetes_network.py`.
+A `World` is what one overlay makes. It knows the pods of its workloads, those that Zalando's operator makes of a
+`postgresql`, and what a container's environment will be. Checks are in `kubernetes_checks.py` and its neighbours.
 """
 
 import pickle
@@ -50,6 +50,8 @@ class World:
 
     def __init__(self, docs: list[Doc]) -> None:
         self.docs = docs
+        self.told: dict[tuple[str, str], str] = {}
+        """(secret, key) → what is in it. What is not said here is `SECRET`."""
 
     def kind(self, *kinds: str) -> list[Doc]:
         return [doc for doc in self.docs if doc["kind"] in kinds]
@@ -99,7 +101,7 @@ class World:
 
     def secrets(self) -> set[tuple[str, str, str]]:
         """(namespace, name, key) of every secret that will be there: made as the how-to says, or by the operator."""
-        return secrets_of_the_how_to() | {
+        return set(secrets_of_the_how_to()) | {
             (role.partition(".")[0], secret_of(role, doc["metadata"]["name"]), key)
             for doc in self.kind("postgresql")
             for role in doc["spec"]["users"]
@@ -107,7 +109,7 @@ class World:
         }
 
     def environment(self, pod: Pod, container: Doc) -> dict[str, str]:
-        """As the kubelet makes it. What comes from secrets is `SECRET`; what cannot be resolved is left out."""
+        """As the kubelet makes it. What cannot be resolved is left out."""
         said: dict[str, str] = {}
         for source in container.get("envFrom", []):
             named = self.one("ConfigMap", source["configMapRef"]["name"], pod.namespace)
@@ -126,12 +128,14 @@ class World:
             case {"configMapKeyRef": ref}:
                 named = self.one("ConfigMap", ref["name"], pod.namespace)
                 return named["data"].get(ref["key"]) if named else None
+            case {"secretKeyRef": ref}:
+                return self.told.get((ref["name"], ref["key"]), SECRET)
             case {"fieldRef": {"fieldPath": path}}:
                 label = re.fullmatch(r"metadata\.labels\['(.+)'\]", path)
                 known = {"metadata.name": f"{pod.name}-0", "status.podIP": "10.1.2.3"}
                 return pod.labels.get(label[1]) if label else known.get(path)
-            case _:
-                return SECRET
+            case other:
+                raise ValueError(f"no such source: {other}")
 
 
 def space(doc: Doc) -> str:
@@ -199,7 +203,7 @@ def _parsed(overlay: str) -> bytes:
 
 def world(overlay: str) -> World:
     """Fresh each time, so that a test may break it."""
-    return World(pickle.loads(_parsed(overlay)))  # noqa: S301 why: it is our own, and much faster than parsing again
+    return World(pickle.loads(_parsed(overlay)))
 
 
 MAKING = re.compile(r"^kubectl -n (\S+) create secret (generic|tls) (\S+)((?:[^\n]*\\\n)*[^\n]*)", re.MULTILINE)

@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.deploy import kubernetes_checks, kubernetes_running
+from tests.deploy import kubernetes_checks, kubernetes_outside, kubernetes_running
 from tests.deploy.kubernetes_network import network
 from tests.deploy.manifests import OVERLAYS, ROOT, Doc, World, rendered, space, world
 from tools import prometheus_rules
@@ -21,7 +21,7 @@ from tools import prometheus_rules
 SCHEMAS = Path(__file__).parent / "schemas"
 KNOWN = list(dict.fromkeys(kubernetes_validate.utils.all_versions()))  # the oldest first, each once
 VERSIONS = [version.rpartition(".")[0] for version in KNOWN[-3:]]
-CHECKS = (*kubernetes_checks.CHECKS, *kubernetes_running.CHECKS, network)
+CHECKS = (*kubernetes_checks.CHECKS, *kubernetes_outside.CHECKS, *kubernetes_running.CHECKS, network)
 
 pytestmark = pytest.mark.timeout(60)
 overlays = pytest.mark.parametrize("overlay", OVERLAYS)
