@@ -5,7 +5,7 @@ from uuid import UUID
 
 from litestar import post
 
-from commonry.bookings.api.bookings import visible
+from commonry.bookings.api.bookings import Key, visible
 from commonry.bookings.rules import policies, views
 from commonry.bookings.rules.transitions import COMMANDS
 from commonry.bookings.saga.engine import Saga
@@ -14,7 +14,7 @@ from commonry.bookings.store.bookings import Running
 from commonry.contracts.bookings import Booking, Decision, HandoverReport, Why
 from commonry.contracts.money import Money
 from commonry.contracts.problems import NotInThatState, TooEarly
-from commonry.kit import clock
+from commonry.kit import clock, idempotency
 from commonry.kit.auth import Caller
 from commonry.kit.problems import Mistake, NotAllowed, NotValid, from_document
 
@@ -30,9 +30,9 @@ async def allowed(saga: Saga, booking: UUID, caller: Caller, name: str) -> Runni
     return row
 
 
-async def give(saga: Saga, row: Running, caller: Caller, name: str, **changes: Any) -> Booking:
-    """Carry the command out. Raises NotInThatState, or what its steps were refused for."""
-    done = await saga.command(row, name, COMMANDS[name], caller.id, **changes)
+async def give(saga: Saga, row: Running, caller: Caller, name: str, key: Key = None, **changes: Any) -> Booking:
+    """Carry the command out, once for each key. Raises NotInThatState, or what its steps were refused for."""
+    done = await saga.command(row, name, COMMANDS[name], caller.id, key, **changes)
     refused = done.booking.problem
     if refused and done.booking.state in (row.booking.state, "failed"):
         raise from_document(refused)
@@ -40,19 +40,20 @@ async def give(saga: Saga, row: Running, caller: Caller, name: str, **changes: A
 
 
 @post(PATH + "/accept", summary="The owner says yes", operation_id="accept_booking", **SIGNED_IN)
-async def accept(booking_id: UUID, caller: Caller, saga: Saga) -> Booking:
-    return await give(saga, await allowed(saga, booking_id, caller, "accept"), caller, "accept")
+async def accept(booking_id: UUID, caller: Caller, key: Key, saga: Saga) -> Booking:
+    return await give(saga, await allowed(saga, booking_id, caller, "accept"), caller, "accept", key)
 
 
 @post(PATH + "/decline", summary="The owner says no", operation_id="decline_booking", **SIGNED_IN)
-async def decline(booking_id: UUID, caller: Caller, saga: Saga, data: Why | None = None) -> Booking:
-    return await give(saga, await allowed(saga, booking_id, caller, "decline"), caller, "decline", note=_note(data))
+async def decline(booking_id: UUID, caller: Caller, key: Key, saga: Saga, data: Why | None = None) -> Booking:
+    row = await allowed(saga, booking_id, caller, "decline")
+    return await give(saga, row, caller, "decline", key, note=_note(data))
 
 
 @post(PATH + "/cancel", summary="Either party cancels", operation_id="cancel_booking", **SIGNED_IN)
-async def cancel(booking_id: UUID, caller: Caller, saga: Saga, data: Why | None = None) -> Booking:
+async def cancel(booking_id: UUID, caller: Caller, key: Key, saga: Saga, data: Why | None = None) -> Booking:
     row = await allowed(saga, booking_id, caller, "cancel")
-    return await give(saga, row, caller, "cancel", note=_note(data), refund=_refund(row, caller))
+    return await give(saga, row, caller, "cancel", key, note=_note(data), refund=_refund(row, caller))
 
 
 def _note(data: Why | None) -> str:
@@ -71,23 +72,25 @@ def _refund(row: Running, caller: Caller) -> Money | None:
 
 
 @post(PATH + "/pickup", summary="The item changes hands", operation_id="pick_up", **SIGNED_IN)
-async def pickup(booking_id: UUID, caller: Caller, saga: Saga, data: HandoverReport | None = None) -> Booking:
+async def pickup(booking_id: UUID, caller: Caller, key: Key, saga: Saga, data: HandoverReport | None = None) -> Booking:
     row = await allowed(saga, booking_id, caller, "pickup")
     if row.terms.handover == "self_service" and clock.now() < row.booking.from_:
         raise TooEarly(possible_from=row.booking.from_)
     await _report(saga, row, "pickup", caller, data)
     if row.step == "in_use" and row.terms.handover == "self_service":
         return views.seen_by(row.booking, row.terms.location, caller.id)
-    return await give(saga, row, caller, "pickup", picked_up=True)
+    return await give(saga, row, caller, "pickup", key, picked_up=True)
 
 
 @post(PATH + "/return", summary="The item comes back", operation_id="bring_back", **SIGNED_IN)
-async def bring_back(booking_id: UUID, caller: Caller, saga: Saga, data: HandoverReport | None = None) -> Booking:
+async def bring_back(
+    booking_id: UUID, caller: Caller, key: Key, saga: Saga, data: HandoverReport | None = None
+) -> Booking:
     row = await allowed(saga, booking_id, caller, "return")
     await _report(saga, row, "return", caller, data)
     if row.step == "returned" and caller.id == row.booking.owner_id:
-        return await give(saga, row, caller, "approve")
-    done = await give(saga, row, caller, "return", returned=True)
+        return await give(saga, row, caller, "approve", key)
+    done = await give(saga, row, caller, "return", key, returned=True)
     return await _approved(saga, done, caller, data)
 
 
@@ -105,32 +108,33 @@ async def _report(saga: Saga, row: Running, kind: str, caller: Caller, data: Han
 
 
 @post(PATH + "/no-show", summary="Nobody came", operation_id="report_no_show", **SIGNED_IN)
-async def no_show(booking_id: UUID, caller: Caller, saga: Saga) -> Booking:
+async def no_show(booking_id: UUID, caller: Caller, key: Key, saga: Saga) -> Booking:
     row = await allowed(saga, booking_id, caller, "no-show")
     possible = policies.no_show_at(row.booking.from_, saga.settings.no_show_hours)
     if row.step == "confirmed" and clock.now() < possible:
         raise TooEarly(possible_from=possible)
     nothing = row.booking.total and Money(0, row.booking.total.currency)
-    return await give(saga, row, caller, "no-show", refund=nothing)
+    return await give(saga, row, caller, "no-show", key, refund=nothing)
 
 
 @post(PATH + "/dispute", summary="The owner reports a problem", operation_id="dispute_booking", **SIGNED_IN)
-async def dispute(booking_id: UUID, data: Why, caller: Caller, saga: Saga) -> Booking:
+async def dispute(booking_id: UUID, data: Why, caller: Caller, key: Key, saga: Saga) -> Booking:
     row = await allowed(saga, booking_id, caller, "approve")
     async with saga.db.tx() as tx:
-        stopped = await store.dispute(tx, row.id, caller.id, data.note)
-    if stopped is None:
-        raise NotInThatState(state=row.booking.state)
+        again = key and await idempotency.claim(tx, key, str(row.id))
+        stopped = await (store.read(tx, row.id) if again else store.dispute(tx, row.id, caller.id, data.note))
+        if stopped is None:
+            raise NotInThatState(state=row.booking.state)
     return views.seen_by(stopped.booking, stopped.terms.location, caller.id)
 
 
 @post(PATH + "/resolve", summary="A manager settles a dispute", operation_id="resolve_dispute", **SIGNED_IN)
-async def resolve(booking_id: UUID, data: Decision, caller: Caller, saga: Saga) -> Booking:
+async def resolve(booking_id: UUID, data: Decision, caller: Caller, key: Key, saga: Saga) -> Booking:
     row = await allowed(saga, booking_id, caller, "resolve")
     claim, deposit = data.from_deposit, row.booking.deposit
     if claim and (deposit is None or claim.currency != deposit.currency or claim.amount > deposit.amount):
         raise NotValid(Mistake("from_deposit", "may not be more than the deposit, in its currency"))
-    return await give(saga, row, caller, "resolve", claim=claim)
+    return await give(saga, row, caller, "resolve", key, claim=claim)
 
 
 routes = [accept, decline, cancel, pickup, bring_back, no_show, dispute, resolve]

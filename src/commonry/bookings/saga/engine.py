@@ -15,9 +15,11 @@ from commonry.bookings.store import bookings as store
 from commonry.bookings.store.bookings import Running
 from commonry.contracts.problems import NotInThatState
 from commonry.contracts.surroundings import Surroundings
-from commonry.kit import deadlines, traces
+from commonry.kit import deadlines, idempotency, traces
+from commonry.kit.db import Tx
 from commonry.kit.due import Claim, Queue, new_holder
 from commonry.kit.failpoints import failpoint
+from commonry.kit.idempotency import Key
 from commonry.kit.problems import NotFound
 
 PATIENCE = 5.0
@@ -102,12 +104,26 @@ class Saga:
                 return row
             await asyncio.sleep(POLL)  # the worker's progress shows in the row only
 
-    async def command(self, row: Running, name: str, command: Command, by: UUID, **changes: Any) -> Running:
-        """A person's transition, then the steps it leads to. Raises NotInThatState."""
+    async def command(
+        self, row: Running, name: str, command: Command, by: UUID, key: Key | None = None, **changes: Any
+    ) -> Running:
+        """A person's transition, then the steps it leads to; under a key that had it already, only what came of it.
+
+        Raises NotInThatState.
+        """
         holder = new_holder()
         row = await self.settled(row.id, 2.0)
-        async with self.db.alone() as tx:
-            taken = await store.take(tx, row.id, command, name, by, holder, **changes)
-        if taken is None:
-            raise NotInThatState(state=row.booking.state)
-        return await self.inline(Claim(row.id, holder), taken)
+
+        async def taken(tx: Tx) -> Running | None:
+            if key and await idempotency.claim(tx, key, str(row.id)):
+                return None
+            if found := await store.take(tx, row.id, command, name, by, holder, **changes):
+                return found
+            raise NotInThatState(state=row.booking.state)  # which gives the key back, too
+
+        if key:
+            mine = await self.db.transact(taken)
+        else:
+            async with self.db.alone() as tx:
+                mine = await taken(tx)
+        return await self.inline(Claim(row.id, holder), mine) if mine else await self.settled(row.id, PATIENCE)
