@@ -12,6 +12,7 @@ from tests.ha.servers import Room, own
 from tests.needs import need
 from tests.platform import free_port
 
+LOOPBACK = "127.0.0.1"
 LONGEST_START = 30.0
 CONFIGURATION = """
 global
@@ -41,7 +42,7 @@ class Balancer:
         *,
         check: str = "",
         server: str = "",
-        host: str = "127.0.0.1",
+        host: str = LOOPBACK,
     ) -> None:
         self.room, self.host, self.port = room, host, free_port()
         self.program = need("haproxy", "one address for several servers")

@@ -58,6 +58,23 @@ class Room:
 
     def begin(self, command: list[str], log: Path, **env: str) -> subprocess.Popen[bytes]:
         """Something that runs as the account until it is ended."""
+        return self._begin(command, log, self._who(), env)
+
+    def begin_as_root(self, command: list[str], log: Path, **env: str) -> subprocess.Popen[bytes]:
+        """The same as whoever we are: for what becomes the account later, by `as_account`."""
+        return self._begin(command, log, {"cwd": self.folder}, env)
+
+    def as_account(self, command: list[str]) -> list[str]:
+        """The command run as the account, which may still read what only we may: our Python is at home with us."""
+        if self.account.uid == os.geteuid():
+            return command
+        uid, gid, cap = self.account.uid, self.account.gid, "+dac_read_search"
+        become = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
+        return [*become, f"--inh-caps={cap}", f"--ambient-caps={cap}", *command]
+
+    def _begin(
+        self, command: list[str], log: Path, who: dict[str, Any], env: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
         with log.open("ab") as output:
             return subprocess.Popen(
                 command,
@@ -67,7 +84,7 @@ class Room:
                 stderr=output,
                 start_new_session=True,
                 preexec_fn=_die_with_us,  # noqa: PLW1509 why: it calls one function of libc, and no test starts threads
-                **self._who(),
+                **who,
             )
 
     def _who(self) -> dict[str, Any]:
