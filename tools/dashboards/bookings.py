@@ -81,7 +81,7 @@ ENDED_WELL = lines(
 )
 MONEY = lines(
     "Money that moved, per minute",
-    "In minor units (cents), by what the ledger calls it. Every `authorise` ends in `capture` or `release`.",
+    "In minor units (cents), by what became of it. Whatever is `authorised` ends as `captured` or `released`.",
     "none",
     {"{{kind}} {{currency}}": "60 * sum by (kind, currency) (rate(commonry_money_minor_total[$__rate_interval]))"},
     w=12,

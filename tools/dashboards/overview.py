@@ -88,7 +88,7 @@ BOOKINGS = lines(
 )
 MONEY = lines(
     "Money that moved, per minute",
-    "In minor units (cents), by what the ledger calls it. `refund` above `capture` for long is unusual: is "
+    "In minor units (cents), by what became of it. `refunded` above `captured` for long is unusual: is "
     "something undone?",
     "none",
     {"{{kind}} {{currency}}": "60 * sum by (kind, currency) (rate(commonry_money_minor_total[$__rate_interval]))"},

@@ -110,7 +110,7 @@ TIMES = lines(
 )
 POOL = lines(
     "Database connections at work",
-    "Of what COMMONRY_DATABASE_POOL allows each process. At 100 % requests wait. (The gateway has none.)",
+    "Of what COMMONRY_DATABASE_POOL allows each process. At 100 % requests wait. The gateway has none.",
     "percentunit",
     {
         "{{instance}}": 'commonry_database_pool_used{service="$service"} '
@@ -122,8 +122,7 @@ POOL = lines(
 )
 WAITING = lines(
     "Waiting for a connection",
-    "Should be nothing. Otherwise PostgreSQL is slow, or there is more work than the pool takes. (The gateway has "
-    "none.)",
+    "Should be nothing. Otherwise PostgreSQL is slow, or there is more work than the pool takes. The gateway has none.",
     "none",
     {"{{instance}}": 'commonry_database_pool_waiting{service="$service"}'},
     w=6,
