@@ -44,17 +44,17 @@ STAND_INS: dict[str, tuple[tuple[str, ...], str]] = {
         'RUN mkdir /prometheus && chown 65534 /prometheus\nUSER 65534\nENTRYPOINT ["prometheus"]',
     ),
     "alertmanager": (
-        ("prometheus-alertmanager",),
+        ("prometheus-alertmanager", "/usr/share/prometheus/alertmanager"),
         "RUN cd /usr/bin && ln -s prometheus-* alertmanager && mkdir /alertmanager && chown 65534 $_\nUSER 65534",
     ),
     "postgres-exporter": (("prometheus-postgres-exporter",), 'USER 65534\nENTRYPOINT ["prometheus-postgres-exporter"]'),
     "redis_exporter": (("prometheus-redis-exporter",), 'USER 59000\nENTRYPOINT ["prometheus-redis-exporter"]'),
     "postgres": (
         (),
-        "ENV PATH=/usr/lib/postgresql/bin:$PATH\nRUN useradd --uid 999 postgres && install -d -o 999 /var/lib/postgresql/data",
+        "ENV PATH=/usr/lib/postgresql/bin:$PATH\nRUN useradd -u 999 postgres\nRUN install -d -o 999 /var/lib/postgresql/data",
     ),
 }
-"""By the last part of the image's name: which programs, and what else the Dockerfile of the stand-in says."""
+"""By the last part of the image's name: which programs and folders, and what else the stand-in's Dockerfile says."""
 
 
 def _working() -> Path | None:
@@ -75,7 +75,8 @@ def needed() -> None:
     need("podman as root, with runc, debootstrap, netavark, aardvark-dns and iptables", WHY)
     for programs, _ in STAND_INS.values():
         for program in programs:
-            need(program, WHY)
+            if not program.startswith("/"):
+                need(program, WHY)
     need("system postgres", WHY)
 
 
@@ -100,11 +101,15 @@ class Podman:
         return self.call("podman", *words, check=check, seconds=seconds, **more)
 
     def call(self, *words: str, check: bool = True, seconds: float = 600, **more: str) -> str:
-        done = subprocess.run(
-            words, env=self.environment | more, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
-        )
+        done = self.tried(*words, seconds=seconds, **more)
         assert done.returncode == 0 or not check, f"{' '.join(words)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
+
+    def tried(self, *words: str, seconds: float = 600, **more: str) -> subprocess.CompletedProcess[str]:
+        """How a command ended, well or not."""
+        return subprocess.run(
+            words, env=self.environment | more, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
+        )
 
     def exec(self, container: str, *words: str, check: bool = True) -> str:
         return self.run("exec", container, *words, check=check).strip()
@@ -157,7 +162,10 @@ class Podman:
         programs, rest = STAND_INS[image.partition(":")[0].rpartition("/")[2]]
         tree = self.folder / "tree"
         for program in programs:
-            _copy(Path(str(shutil.which(program))), tree)
+            if program.startswith("/"):
+                shutil.copytree(program, tree / program[1:])
+            else:
+                _copy(Path(str(shutil.which(program))), tree)
         if not programs:
             _copy_postgres(tree)
         (self.folder / "Stand-in").write_text(f"FROM {base}\nCOPY tree /\n{rest}\n")

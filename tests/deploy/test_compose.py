@@ -107,8 +107,11 @@ def test_ports_match(told: dict[str, Any]) -> None:
 def test_prometheus_asks_for_names_that_exist() -> None:
     jobs = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["scrape_configs"]
     asked = {job["job_name"]: dns["names"][0] for job in jobs for dns in job.get("dns_sd_configs", [])}
-    watched = {name for name, service in SERVICES.items() if "watch" in compose.networks(service)}
-    assert {name for job, name in asked.items() if job != "node"} <= compose.names({n: SERVICES[n] for n in watched})
+    theirs = compose.networks(SERVICES["prometheus"])
+    near = {name: service for name, service in SERVICES.items() if theirs & compose.networks(service)}
+    assert {name for job, name in asked.items() if job != "node"} <= compose.names(near)
+    # Who is met on two networks would be counted twice.
+    assert all(len(theirs & compose.networks(service)) == 1 for name, service in near.items() if name != "prometheus")
     assert {*SERVABLE, "postgres", "redis"} <= asked.keys()
 
 
