@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 from collections import Counter
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from commonry.kit import clock
 from commonry.users.logins import network
 from commonry.users.passwords import Passwords
 from commonry.users.store import failures
+from tests.numbers import numbers
 from tests.users.world import PASSWORD, World
 
 
@@ -246,3 +248,19 @@ async def test_the_counted_account_is_not_the_address_itself(world: World):
     with clock.at(clock.now() + timedelta(hours=2)):
         async with world.db.tx() as tx:
             assert await failures.delete_old(tx, 3600) == 2
+
+
+async def test_who_waits_for_a_hash_is_told_and_the_one_at_work_is_not(monkeypatch: pytest.MonkeyPatch):
+    passwords = Passwords(threads=1, queue=5)
+    go_on, name = threading.Event(), "commonry_passwords_waiting"
+    monkeypatch.setattr(passwords, "_verify", lambda *_: go_on.wait(10))
+    assert numbers()[name] == 0
+    at_work = [asyncio.create_task(passwords.matches("kept", "said")) for _ in range(4)]
+    await asyncio.sleep(0)
+    assert numbers()[name] == 3
+    at_work.pop().cancel()  # whoever gives up before it began waits no more
+    await asyncio.sleep(0)
+    assert numbers()[name] == 2
+    go_on.set()
+    await asyncio.gather(*at_work)
+    assert numbers()[name] == 0

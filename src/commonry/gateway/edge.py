@@ -16,10 +16,11 @@ from commonry.gateway import limits
 from commonry.gateway.admission import Admission
 from commonry.gateway.heads import HOP_BY_HOP, Head, and_named
 from commonry.gateway.routes import route_for
+from commonry.kit import traces
 from commonry.kit.asgi import App, Message, RawHeaders, Receive, Scope, Send, guarded
 from commonry.kit.http.messages import lines
 from commonry.kit.problems import MethodNotAllowed, Unavailable
-from commonry.kit.telemetry import access, new_request_id, new_trace_id, outgoing_ids, requests_running, set_ids, timer
+from commonry.kit.telemetry import access, new_request_id, new_trace_id, requests_running, set_ids, timer
 
 SECURITY: RawHeaders = [
     (b"x-content-type-options", b"nosniff"),
@@ -64,20 +65,22 @@ class Edge:
         head: Head = scope.get("head") or Head(scope["headers"])
         rid, trace = head.request_id or new_request_id(), head.trace_id or new_trace_id()
         set_ids(rid, trace)
-        own = [(name.encode(), value.encode()) for name, value in outgoing_ids().items()]
-        client = self.admission.client(scope["client"][0] if scope.get("client") else "", head.headers)
-        if client:
-            own.append((b"commonry-client", client.encode("latin-1", "replace")))
-        scope |= {"head": head, "own": own, "headers": head.passed + own, "client_address": client}
-        out = _Out(send, rid.encode(), head.asked.is_personal, scope)
-        self.under_way += 1
-        try:
-            await guarded(self._admitted, scope, receive, out.send, out.has_started)
-        finally:
-            self.under_way -= 1
-            seconds, route = time.perf_counter() - began, scope.get("path_template", "unrouted")
-            timer("gateway", scope["method"], route, f"{out.status // 100}xx").observe(seconds)
-            access.request(scope["method"], route, out.status, seconds, rid, trace)
+        with traces.request("gateway", scope["method"], scope["path"], head.caller) as span:
+            own = [(name.encode(), value.encode()) for name, value in traces.outgoing().items()]
+            client = self.admission.client(scope["client"][0] if scope.get("client") else "", head.headers)
+            if client:
+                own.append((b"commonry-client", client.encode("latin-1", "replace")))
+            scope |= {"head": head, "own": own, "headers": head.passed + own, "client_address": client}
+            out = _Out(send, rid.encode(), head.asked.is_personal, scope)
+            self.under_way += 1
+            try:
+                await guarded(self._admitted, scope, receive, out.send, out.has_started)
+            finally:
+                self.under_way -= 1
+                seconds, route = time.perf_counter() - began, scope.get("path_template", "unrouted")
+                timer("gateway", scope["method"], route, f"{out.status // 100}xx").observe(seconds)
+                access.request(scope["method"], route, out.status, seconds, rid, trace)
+                traces.answered(span, scope["method"], route, out.status)
 
     async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
         if route := route_for(scope["path"]):

@@ -14,6 +14,7 @@ import httptools
 from commonry.gateway.asked import asked
 from commonry.kit.asgi import RawHeaders
 from commonry.kit.http.messages import lines
+from commonry.kit.traces import Place
 
 MOST, LONGEST = 1024, 2048
 MOST_FIELDS = 100
@@ -33,7 +34,7 @@ UNUSUAL = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgra
 _SECRET = re.compile(rb"^(authorization|cookie)\s*:", re.IGNORECASE | re.MULTILINE)
 _HOST = re.compile(rb"[\w.\-]+(:\d*)?|\[[0-9a-fA-F:.]+\](:\d*)?")
 _RID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
-_TRACE = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACE = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 class Head:
@@ -47,7 +48,8 @@ class Head:
         self.is_keyed = b"idempotency-key" in said
         rid, trace = said.get(b"x-request-id", b""), _TRACE.fullmatch(said.get(b"traceparent", b""))
         self.request_id = rid.decode() if _RID.fullmatch(rid) else ""
-        self.trace_id = trace[1].decode() if trace else ""
+        self.caller = Place(trace[1].decode(), trace[2].decode()) if trace else None
+        self.trace_id = self.caller.trace if self.caller else ""
         a = self.asked
         special = a.is_personal or a.insists or a.only_cached or a.must_not_keep or a.is_partial or a.known
         self.may_hit = not special

@@ -14,6 +14,7 @@ from commonry.gateway.edge import Edge, field_lines
 from commonry.gateway.heads import Head
 from commonry.gateway.quick import Client, Quick, date_line, scope_of
 from commonry.gateway.tally import CLASSES, tally
+from commonry.kit import traces
 from commonry.kit.asgi import App, Message
 from commonry.kit.problems import MethodNotAllowed
 from commonry.kit.telemetry import access, new_request_id, new_trace_ids
@@ -65,4 +66,5 @@ class Inside(Quick):
         seconds = time.monotonic() - self._began
         tally.note("bypass" if self._request.asked.is_personal else "pass", route, CLASSES[status // 100], seconds)
         access.request("GET", route, status, seconds, self._rid, self._trace)
+        traces.note("gateway", (self._trace, self._span), self._request.caller, route, status, seconds)
         super()._done(task)

@@ -14,6 +14,7 @@ from commonry.gateway.far import FarService
 from commonry.gateway.heads import Head
 from commonry.gateway.quick import Client, date_line
 from commonry.gateway.tally import CLASSES, tally
+from commonry.kit import traces
 from commonry.kit.http.connection import Answered
 from commonry.kit.http.messages import Fault
 from commonry.kit.problems import MethodNotAllowed
@@ -83,4 +84,5 @@ class Relay:
         seconds = time.monotonic() - self._began
         tally.note("bypass" if personal else "pass", self._route, CLASSES[status // 100], seconds)
         access.request("GET", self._route, status, seconds, self._rid, self._trace)
+        traces.note("gateway", (self._trace, self._span), self._head.caller, self._route, status, seconds)
         client.quick_done()

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from prometheus_client import Counter
 
-from commonry.kit.telemetry import new_span_id, new_trace_id, request_id, set_ids, trace_id
+from commonry.kit.telemetry import new_span_id, new_trace_id, outgoing_ids, request_id, set_ids, trace_id
 
 dropped = Counter(
     "commonry_spans_dropped_total", "Spans that were not sent: too many waited, or the collector took none.", ["why"]
@@ -138,6 +138,23 @@ def span(name: str, *, service: str = "", kind: Kind = "internal", above: Place 
     return made
 
 
+def note(service: str, at: tuple[str, str], above: Place | None, route: str, status: int, seconds: float) -> None:
+    """A GET that was answered without a task of its own, at this place; it took so long until now."""
+    if _recorder is None or not _recorder.wants(at[0]):
+        return
+    it = Span(service, "GET", "server", Place(*at), above)
+    it.ended = it.began
+    it.began -= int(seconds * 1e9)
+    answered(it, "GET", route, status)
+    _recorder.sink.add(it)
+
+
+def outgoing() -> dict[str, str]:
+    """Headers that carry the present ids to another service, whose part will be below the span that is under way."""
+    now = _current.get()
+    return outgoing_ids() if now is None else outgoing_ids() | {"traceparent": str(now.place)}
+
+
 def origin() -> str:
     """The `traceparent` for what outlives this request. It is that of our caller, who is there when we are killed."""
     now = _current.get()
@@ -161,9 +178,6 @@ def served(service: str, app: Any) -> Any:
 
 def _serving(service: str, app: Any) -> Any:
     async def serving(scope: Any, receive: Any, send: Any) -> None:
-        if scope["path"] in SILENT:
-            await app(scope, receive, send)
-            return
         status = [500]
 
         async def note(message: Any) -> None:
@@ -171,17 +185,24 @@ def _serving(service: str, app: Any) -> Any:
                 status[0] = message["status"]
             await send(message)
 
-        with span(scope["method"], service=service, kind="server", above=_caller(scope["headers"])) as it:
+        with request(service, scope["method"], scope["path"], _caller(scope["headers"])) as it:
             try:
                 await app(scope, receive, note)
             finally:
-                if isinstance(it, Span):
-                    _tell(it, scope.get("path_template") or "unrouted", scope["method"], status[0])
+                answered(it, scope["method"], scope.get("path_template") or "unrouted", status[0])
 
     return serving
 
 
-def _tell(it: Span, route: str, method: str, status: int) -> None:
+def request(service: str, method: str, path: str, caller: Place | None) -> Span | Nothing:
+    """A span for a request to us, below its caller's."""
+    return _NOTHING if path in SILENT else span(method, service=service, kind="server", above=caller)
+
+
+def answered(it: Span | Nothing, method: str, route: str, status: int) -> None:
+    """Tell of a request to us how it was answered."""
+    if not isinstance(it, Span):
+        return
     it.name = f"{method} {route}"
     told: dict[str, str | int] = {
         "http.request.method": method,

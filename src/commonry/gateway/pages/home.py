@@ -11,7 +11,7 @@ from commonry.gateway.pages.paper import page_reply
 from commonry.kit.asgi import Reply, Scope
 from commonry.kit.peers import Peer
 from commonry.kit.problems import Unavailable, from_answer
-from commonry.kit.telemetry import outgoing_ids
+from commonry.kit.traces import outgoing
 
 SHOWN = 24
 
@@ -40,7 +40,7 @@ class Home:
 
     async def _ask(self, query: dict[str, Any]) -> _Items:
         asked = urlencode({k: v for k, v in query.items() if v is not None})
-        ids = outgoing_ids()
+        ids = outgoing()
         got = await self._inventory.call("GET", "/api/v1/items", query=asked, body=b"", headers=ids, timeout=3.0)
         if got.status >= 500:
             raise Unavailable
