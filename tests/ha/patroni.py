@@ -29,6 +29,8 @@ TTL, LOOP, RETRY = 20, 2, 3
 LONGEST_START = 120.0
 CHECK = "option httpchk OPTIONS /primary\n    http-check expect status 200"
 SERVER = "inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions"
+LEADS = ("leader", "primary", "master")
+"""What the primary is called, here and there."""
 NAMES = ("one", "two", "three")
 
 
@@ -114,14 +116,14 @@ class Node:
 class Patroni:
     """The cluster: `url` leads to whichever node is the primary."""
 
-    def __init__(self, room: Room, lines: dict[str, Line], host: str = LOOPBACK, *, synchronous: bool = True) -> None:
+    def __init__(self, room: Room, lines: dict[str, Line], host: str, clients: str, *, synchronous: bool) -> None:
         need("unshare", "nodes of a cluster that die whole, as machines do")
         self.etcd = Etcd(room, host)
         self.nodes = [
             Node(room, name, line, self.etcd.address, synchronous=synchronous) for name, line in lines.items()
         ]
         servers = [f"{node.line.host}:{node.port} check port {node.api}" for node in self.nodes]
-        self.balancer = Balancer(room, "primary", servers, check=CHECK, server=SERVER)
+        self.balancer = Balancer(room, "primary", servers, check=CHECK, server=f"{SERVER} source {clients}")
         self.standbys = len(self.nodes) - 1
         self.synchronous = synchronous
 
@@ -146,11 +148,20 @@ class Patroni:
         found: list[Node] = []
 
         def look() -> bool:
-            found[:] = [n for n in self.nodes if (n.says() or {}).get("role") in ("primary", "master")]
+            found[:] = [n for n in self.nodes if (n.says() or {}).get("role") in LEADS]
             return len(found) == 1
 
         until(look, "there is one primary", LONGEST_START, self._logs)
         return found[0]
+
+    def until_moved(self, was: Node) -> None:
+        """Another one than this says that it is the primary, and the address leads there."""
+        others = [n for n in self.nodes if n is not was]
+
+        def moved() -> bool:
+            return any((n.says() or {}).get("role") in LEADS for n in others) and self._is_reached()
+
+        until(moved, f"another than {was.name} is the primary", LONGEST_START, self._logs)
 
     def until_well(self, seconds: float = LONGEST_START) -> None:
         """All nodes follow the primary, in step where they must, and the address leads there."""
@@ -158,7 +169,7 @@ class Patroni:
 
     def _is_well(self) -> bool:
         members = (self.nodes[0].says("cluster") or self.nodes[1].says("cluster") or {}).get("members", [])
-        states = [m.get("state") for m in members if m.get("role") not in ("leader", "primary", "master")]
+        states = [m.get("state") for m in members if m.get("role") not in LEADS]
         in_step = any(m.get("role") == "sync_standby" for m in members) or not self.synchronous
         return states == ["streaming"] * self.standbys and in_step and self._is_reached()
 
@@ -179,7 +190,7 @@ class Patroni:
     def switch_over(self) -> str:
         """Make the standby that is in step the primary, as one does before work on a machine; what Patroni says."""
         members = self.primary().says("cluster")["members"]
-        leader = next(m["name"] for m in members if m["role"] in ("leader", "primary", "master"))
+        leader = next(m["name"] for m in members if m["role"] in LEADS)
         candidate = next(m["name"] for m in members if m["role"] == "sync_standby")
         return self.primary().says("switchover", {"leader": leader, "candidate": candidate})
 
@@ -242,10 +253,15 @@ def _parameters() -> dict[str, Any]:
 
 @contextmanager
 def patroni(
-    room: Room, *, synchronous: bool = True, lines: dict[str, Line] | None = None, host: str = LOOPBACK
+    room: Room,
+    *,
+    synchronous: bool = True,
+    lines: dict[str, Line] | None = None,
+    host: str = LOOPBACK,
+    clients: str = LOOPBACK,
 ) -> Iterator[Patroni]:
-    """A cluster of three, until the end of the block."""
-    made = Patroni(room, lines or {name: Line() for name in NAMES}, host, synchronous=synchronous)
+    """A cluster of three, until the end of the block. etcd is at `host`; clients come from the address `clients`."""
+    made = Patroni(room, lines or {name: Line() for name in NAMES}, host, clients, synchronous=synchronous)
     try:
         made.start()
         yield made
