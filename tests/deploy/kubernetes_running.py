@@ -179,7 +179,7 @@ def databases(world: World) -> Iterator[str]:
         if most + CONNECTIONS_KEPT > int(spec["postgresql"]["parameters"]["max_connections"]):
             yield f"poolers may open {most} connections, and too few are left"
         archived = {e["name"] for e in spec["env"]}
-        if not {"USE_WALG_BACKUP", "WALG_S3_PREFIX"} <= archived or not spec.get("enableLogicalBackup"):
+        if not {"USE_WALG_BACKUP", "WAL_S3_BUCKET"} <= archived or not spec.get("enableLogicalBackup"):
             yield "it is not archived and dumped"
 
 

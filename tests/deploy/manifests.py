@@ -189,8 +189,13 @@ def _pod(doc: Doc) -> Pod:
 @cache
 def rendered(overlay: str) -> str:
     """What `kubectl apply -k` would send, as YAML."""
+    return kustomized(KUBERNETES / "overlays" / overlay)
+
+
+def kustomized(folder: Path) -> str:
+    """What kustomize makes of a folder."""
     kubectl = need("kubectl", "the manifests must be what kustomize makes of deploy/kubernetes")
-    command = [kubectl, "kustomize", KUBERNETES / "overlays" / overlay]
+    command = [kubectl, "kustomize", folder]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -206,7 +211,9 @@ def world(overlay: str) -> World:
     return World(pickle.loads(_parsed(overlay)))
 
 
-MAKING = re.compile(r"^kubectl -n (\S+) create secret (generic|tls) (\S+)((?:[^\n]*\\\n)*[^\n]*)", re.MULTILINE)
+MAKING = re.compile(
+    r"^kubectl --namespace=(\S+) create secret (generic|tls) (\S+)((?:[^\n]*\\\n)*[^\n]*)", re.MULTILINE
+)
 
 
 @cache

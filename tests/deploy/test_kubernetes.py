@@ -4,6 +4,8 @@ No cluster is to be had in tests, so this is as far as it goes without one: docs
 """
 
 import json
+import re
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import yaml
 
 from tests.deploy import kubernetes_checks, kubernetes_outside, kubernetes_running
 from tests.deploy.kubernetes_network import network
-from tests.deploy.manifests import OVERLAYS, ROOT, Doc, World, rendered, space, world
+from tests.deploy.manifests import HOW_TO, OVERLAYS, ROOT, Doc, World, images, kustomized, rendered, space, world
 from tools import prometheus_rules
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -114,6 +116,24 @@ def test_the_ingress_differs_by_its_door_only() -> None:
 
     assert rest(ways) == rest(plain)
     assert [d["kind"] for d in plain.kind(*doors)] == ["Ingress"]
+
+
+def test_the_overlay_of_the_how_to_is_a_good_one(tmp_path: Path) -> None:
+    (text,) = re.findall(
+        r"^```yaml\n(# my-commonry/kustomization.yaml\n.*?)^```$", HOW_TO.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    mine = tmp_path / "my-commonry"
+    mine.mkdir()
+    shutil.copytree(ROOT / "deploy", tmp_path / "commonry/deploy")
+    (mine / "kustomization.yaml").write_text(text, "utf-8")
+
+    made = World([doc for doc in yaml.safe_load_all(kustomized(mine)) if doc])
+
+    fitting = [check for check in CHECKS if check is not kubernetes_outside.pictures]  # the image is one's own
+    assert [wrong for check in fitting for wrong in check(made)] == []
+    ours, theirs = set(images(made.docs)), set(images(world("production").docs))
+    assert ours - theirs == {"registry.example.org/commonry:0.1.0"}
+    assert [d for d in made.docs if "commonry.example.org" in json.dumps(d)] == []
 
 
 def test_no_secret_is_in_the_manifests() -> None:

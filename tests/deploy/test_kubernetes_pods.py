@@ -1,6 +1,6 @@
 """The pods of the manifests, run as processes on loopback: the same arguments, variables, scripts and probes.
 
-It is no cluster: what differs is where the others are, and that nobody restarts what fails. PostgreSQL is a real one that
+It is no cluster: what differs is where the others are, and that nobody restarts what fails. PostgreSQL is real and
 asks for passwords. So what probes mean, what waits for migrations, and what the nightly dump is worth are seen to work.
 """
 
