@@ -1,7 +1,8 @@
 """Prometheus, Alertmanager, exporters and a receiver of alerts, started for real beside a platform under test.
 
 What they are given is derived from what is shipped: the same jobs, rules and routes. Only addresses and times differ:
-everything is scraped and evaluated every second, and whatever a rule or a route waits is divided by `FASTER`.
+everything is scraped every two seconds and evaluated every second, and whatever a rule or a route waits is divided by
+`FASTER`.
 """
 
 import json
@@ -168,7 +169,7 @@ def prometheus_config(
 ) -> Path:
     """prometheus.yml as shipped, with the addresses of here; its rules beside it, in less of a hurry to wait."""
     whole = yaml.safe_load((shipped.PROMETHEUS / "prometheus.yml").read_text())
-    whole["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    whole["global"] |= {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"}
     whole["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
     for job in whole["scrape_configs"]:
         job.pop("dns_sd_configs", None)
