@@ -1,7 +1,7 @@
 """The HTTP server: a port bound before anything else is started, and an end that leaves nothing undone.
 
-The first Ctrl-C or SIGTERM stops accepting, lets running requests finish (5 seconds at most), and returns; a second
-one does not wait.
+The first Ctrl-C or SIGTERM stops accepting, lets running requests finish (5 seconds at most), and returns, as `leaving`
+has it; a second one does not wait.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from commonry.cli.trouble import Trouble
 
 GRACE = 5
 """Seconds that running requests may take to finish at the end."""
+LINGER = 1.0
+"""Seconds before that in which a kept connection may bring one more request: longer than our health checks pause."""
 KEPT_ALIVE = 75
 """Seconds an idle connection is kept: longer than our clients keep theirs, so that none sends into a closing one."""
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -72,30 +74,16 @@ async def _stoppable(main: Coroutine[Any, Any, None]) -> None:
     await task
 
 
-async def serve(app: Any, listening: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Answer requests until told to stop."""
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        @contextmanager
-        def capture_signals(self) -> Generator[None]:
-            for number in STOPPING:
-                asyncio.get_running_loop().add_signal_handler(number, self._stop)
-            yield
-
-        def _stop(self) -> None:
-            self.force_exit, self.should_exit = self.should_exit, True
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            on_ready()
+async def serve(app: Any, listening: socket.socket, on_ready: Callable[[], None], *, linger: float = LINGER) -> None:
+    """Answer requests until told to stop. `linger`: seconds that kept connections then have for a last request."""
+    from commonry.cli.leaving import Server  # with it comes the server, which takes a while to load
 
     # What is loaded by now stays for good: looking through it for garbage again and again would cost 5 % of the time.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # what it would say, our own log says
-    await Server(_configured(app)).serve(sockets=[listening])
+    await Server(_configured(app), listening, on_ready, linger).serve(sockets=[listening])
 
 
 def _configured(app: Any) -> Any:
