@@ -44,9 +44,11 @@ def copies(primary: Server) -> Iterator[tuple[Server, Server]]:
 
 
 @asynccontextmanager
-async def reading(primary: Server, port: int, cache: MemoryCache | None = None, **more: Any) -> AsyncIterator[Standby]:
-    """A standby that is looked after, in the state in which it is read."""
-    url = f"postgresql://notes@127.0.0.1:{port}/notes"
+async def reading(
+    primary: Server, port: int, cache: MemoryCache | None = None, *, of: str = "notes", **more: Any
+) -> AsyncIterator[Standby]:
+    """A standby that is looked after."""
+    url = f"postgresql://notes@127.0.0.1:{port}/{of}"
     first = Database(primary.url("notes", "notes"), name="notes")
     copy = Database(url, name="notes standby", patience=PATIENCE, copy=True, **more)
     await first.open()
@@ -178,6 +180,17 @@ async def test_a_server_that_is_no_copy_is_not_taken_for_one(primary: Server) ->
     async with reading(primary, primary.port) as standby:
         await until(lambda: _was_looked_at(standby), "it was looked at")
         assert not any(await asyncio.gather(*(is_copy(standby) for _ in range(5))))
+
+
+async def test_another_database_is_not_taken_for_a_copy(
+    place: Room, primary: Server, copies: tuple[Server, Server]
+) -> None:
+    """It was copied from this server once, or is the standby of another; whatever it says of its log means nothing."""
+    _, copy = copies
+    primary.ask("CREATE DATABASE others OWNER notes")
+    async with reading(primary, copy.port, of="others") as standby:
+        await until(lambda: _was_looked_at(standby), "it was looked at")
+        assert await is_primary(standby)
 
 
 async def _was_looked_at(standby: Standby) -> bool:

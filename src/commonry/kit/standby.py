@@ -18,7 +18,7 @@ import structlog
 from prometheus_client import Gauge
 
 from commonry.kit.cache import Cache
-from commonry.kit.db import RETRIED, Database, Tx, value
+from commonry.kit.db import RETRIED, Database, DatabaseError, Tx, one
 from commonry.kit.problems import Unavailable
 
 T = TypeVar("T")
@@ -35,6 +35,13 @@ lag = Gauge(
     "commonry_database_lag_seconds", "How far the standby is behind, at most; it is read below one second.", ["service"]
 )
 log = structlog.get_logger()
+
+
+class Where(NamedTuple):
+    """Which database a server has, and how far its log goes, in bytes; None for what that makes no sense for."""
+
+    database: str
+    log: int | None
 
 
 class Mark(NamedTuple):
@@ -55,6 +62,7 @@ class Standby:
         self._marks: deque[Mark] = deque(maxlen=int(60 / EVERY))
         self._seen: WeakKeyDictionary[Tx, float] = WeakKeyDictionary()
         self._near: bool | None = None
+        self._database = ""
         self._newest, self._written = monotonic(), float("-inf")
         self._wake = asyncio.Event()
         if copy is not None:
@@ -102,11 +110,17 @@ class Standby:
                 return await self._is_new_enough(tx, copy, look=True)
         except (Unavailable, *RETRIED):
             return False
+        except DatabaseError as e:  # as when it may not be asked what we ask
+            log.warning("standby cannot be looked at", service=self.primary.name, trouble=str(e))
+            return False
 
     async def _mark(self) -> None:
         began = monotonic()
         async with self.primary.read() as tx:
-            self._marks.append(Mark(began, await value(tx, _FLUSHED)))
+            where = await one(tx, Where, _FLUSHED)
+        if where and where.log is not None:
+            self._database = where.database
+            self._marks.append(Mark(began, where.log))
 
     async def _is_new_enough(self, tx: Tx, copy: Database, *, look: bool = False) -> bool:
         """Whether this connection's standby has all that it must have. It only gets newer, so it need not be asked each
@@ -117,10 +131,12 @@ class Standby:
         return self._suffices(seen)
 
     async def _looked(self, tx: Tx) -> float:
-        """The newest instant before which it has everything. A server that is no standby (any more) has none: it may
-        be a primary that has been replaced."""
-        replayed = await value(tx, _REPLAYED)
-        seen = max((m.at for m in self._marks if replayed is not None and m.log <= replayed), default=float("-inf"))
+        """The newest instant before which it has everything. Never, if it is of another database; or no standby (any
+        more): it may be a primary that has been replaced, and says itself that it lacks nothing."""
+        where = await one(tx, Where, _REPLAYED)
+        if where is None or where.log is None or where.database != self._database:
+            return float("-inf")
+        seen = max((m.at for m in self._marks if m.log <= where.log), default=float("-inf"))
         self._newest = max(self._newest, seen)
         return seen
 
@@ -137,5 +153,11 @@ def _at_one(copy: Database) -> AbstractAsyncContextManager[Tx]:
     return copy.tx() if copy.pooled else copy.read()
 
 
-_FLUSHED = "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint"
-_REPLAYED = "SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END, '0/0')::bigint"
+_FLUSHED = """
+    SELECT system_identifier || current_database() AS database,
+        pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint AS log
+    FROM pg_control_system()"""
+_REPLAYED = """
+    SELECT system_identifier || current_database() AS database,
+        pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END, '0/0')::bigint AS log
+    FROM pg_control_system()"""
