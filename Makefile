@@ -8,17 +8,17 @@ WORKERS ?= 2
 # More for pytest: make test ARGS="tests/bookings -k cancel"
 ARGS ?=
 
-export PYTHON
+export PYTHON DEMO LOOK VOLUMES ENGINE
 # Where bytecode may not be written every start compiles everything again, which takes longer than all the rest.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-all lint fmt bench docs dashboards lock clean FORCE
+.PHONY: help up test test-all lint fmt bench docs dashboards images compose-up compose-down lock clean FORCE
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 up: .venv/.ready ## Start Commonry: PORT=8000, DATA=folder of the database
 	@exec $(BIN)/commonry up --port "$(PORT)" $(if $(DATA),--data "$(DATA)")
@@ -46,6 +46,15 @@ docs: .venv/.ready-dev ## Write the pages that come from code, then test every p
 
 dashboards: .venv/.ready-dev ## Write Grafana's dashboards from tools/dashboards
 	@$(BIN)/python -m tools.dashboards
+
+images: ## Build the container image: ENGINE=docker or podman, ARGS="more for build"
+	@deploy/compose/build.sh $(ARGS)
+
+compose-up: ## Start every service apart, in containers: DEMO=yes, LOOK=yes (Grafana), ENGINE=podman
+	@deploy/compose/run.sh up
+
+compose-down: ## Stop them: VOLUMES=yes removes what they keep
+	@deploy/compose/run.sh down
 
 lock: .venv/.ready-dev ## Lock dependencies anew after a change of pyproject.toml: ARGS="--upgrade" takes the newest
 	@scripts/lock $(ARGS)

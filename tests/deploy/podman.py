@@ -24,6 +24,8 @@ default_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+tmp_dir = "{folder}/tmp"
+lock_type = "file"
 [network]
 network_backend = "netavark"
 network_config_dir = "{folder}/networks"
@@ -45,13 +47,14 @@ STAND_INS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "alertmanager": (
         ("prometheus-alertmanager", "/usr/share/prometheus/alertmanager"),
-        "RUN cd /usr/bin && ln -s prometheus-* alertmanager && mkdir /alertmanager && chown 65534 $_\nUSER 65534",
+        "RUN cd /usr/bin && ln -s prometheus-* alertmanager && install -d -o 65534 /alertmanager\nUSER 65534",
     ),
     "postgres-exporter": (("prometheus-postgres-exporter",), 'USER 65534\nENTRYPOINT ["prometheus-postgres-exporter"]'),
     "redis_exporter": (("prometheus-redis-exporter",), 'USER 59000\nENTRYPOINT ["prometheus-redis-exporter"]'),
     "postgres": (
         (),
-        "ENV PATH=/usr/lib/postgresql/bin:$PATH\nRUN useradd -u 999 postgres\nRUN install -d -o 999 /var/lib/postgresql/data",
+        """ENV PATH=/usr/lib/postgresql/bin:$PATH
+        RUN useradd --uid 999 postgres && install -d -o 999 /var/lib/postgresql/data""",
     ),
 }
 """By the last part of the image's name: which programs and folders, and what else the stand-in's Dockerfile says."""
@@ -119,7 +122,6 @@ class Podman:
         self.run("rm", "--all", "--force", "--time", "0", check=False)
         self.run("network", "prune", "--force", check=False)
         self.run("unmount", "--all", check=False)
-        self.run("system", "reset", "--force", check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def make_base(self) -> str:

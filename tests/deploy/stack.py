@@ -44,7 +44,9 @@ class Stack:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         chosen = self.project / "deploy/.env"
-        chosen.write_text(f"PUBLISH=127.0.0.1:{port}\nFRONT_NETWORK=10.203.{port % 200}.0/24\n")
+        front, outside = (f"10.203.{port % 100 + more}.0/24" for more in (50, 150))
+        networks = f"FRONT_NETWORK={front}\nTRUSTED_PROXIES={front}\nOUTSIDE_NETWORK={outside}\n"
+        chosen.write_text(f"PUBLISH=127.0.0.1:{port}\n{networks}")
         self.secrets = compose.secrets(chosen)
 
     def up(self, **more: str) -> str:
