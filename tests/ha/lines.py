@@ -53,9 +53,10 @@ class Lines:
         _run("ip", "netns", "exec", self.spaces[name], "iptables", "-F")
 
     def take_up(self) -> None:
-        for space in self.spaces.values():
-            subprocess.run(["ip", "netns", "del", space], check=False, capture_output=True, timeout=30)
-        subprocess.run(["ip", "link", "del", self.bridge], check=False, capture_output=True, timeout=30)
+        # Ends of lines first, and with each its other end: spaces take their time to go.
+        ends = [f"{self.bridge}o{n}" for n in range(len(self.names))]
+        for what in (*(("link", end) for end in (*ends, self.bridge)), *(("netns", s) for s in self.spaces.values())):
+            subprocess.run(["ip", what[0], "del", what[1]], check=False, capture_output=True, timeout=30)
 
 
 def _run(*command: str) -> None:

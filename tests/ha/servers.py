@@ -106,16 +106,18 @@ def environment(more: dict[str, str]) -> dict[str, str]:
 
 
 class Server:
-    """One server. `settings` are those it is started with, beside the usual ones."""
+    """One server. `settings` are those it is started with, beside the usual ones. `host` is where it is reached, and
+    `inside` what is put before its command, where that is not this machine's own network."""
 
     def __init__(self, room: Room, name: str, **settings: object) -> None:
         self.room, self.name, self.port = room, name, free_port()
         self.data, self.log = room.folder / name, room.folder / f"{name}.log"
         self.settings: dict[str, object] = SETTINGS | settings
+        self.host, self.inside = "127.0.0.1", tuple[str, ...]()
         self.running: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str = "postgres", role: str = "postgres") -> str:
-        return f"postgresql://{role}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{role}@{self.host}:{self.port}/{database}"
 
     @property
     def template(self) -> str:
@@ -137,7 +139,11 @@ class Server:
         """Return when it takes connections."""
         said = [f"-c{name}={value}" for name, value in (self.settings | {"port": self.port}).items()]
         said.append(f"-cunix_socket_directories={self.room.folder}")
-        self.running = self.room.begin([str(self.room.programs / "postgres"), "-D", str(self.data), *said], self.log)
+        command = [str(self.room.programs / "postgres"), "-D", str(self.data), *said]
+        if self.inside:
+            self.running = self.room.begin_as_root([*self.inside, *self.room.as_account(command)], self.log)
+        else:
+            self.running = self.room.begin(command, self.log)
         deadline = time.monotonic() + LONGEST_START
         while not self.answers():
             if self.running.poll() is not None or time.monotonic() > deadline:
