@@ -12,8 +12,8 @@ from commonry.cli.serving import OWNERS
 from tests.deploy.kubernetes_checks import Check, resolve
 from tests.deploy.manifests import ROOT, Doc, Pod, World, secret_of, selects, space
 
-CLOSING = 5
-"""Seconds that a process's database connections may take to be closed."""
+CLOSING = 7
+"""Seconds for last answers on kept connections, and for closing those to the database."""
 NOTICED = 11
 """Seconds until nobody sends to a pod that ends: 5 in the cluster's DNS, 5 between our looks, 1 for the endpoints."""
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
