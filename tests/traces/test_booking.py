@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import psycopg
 import pytest
 
@@ -151,11 +152,19 @@ def check_nobody_is_named(collector: Collector, *people: Person) -> None:
             assert secret.encode() not in sent, secret
 
 
-async def test_a_near_booking_is_one_trace_too(tmp_path: Path, collector: Collector) -> None:
+async def test_near_too_a_booking_is_one_trace_and_no_span_hangs_in_the_air(
+    tmp_path: Path, collector: Collector
+) -> None:
     with platform_of("near", tmp_path, COMMONRY_TRACES_URL=collector.url + "/") as platform:
         owner, borrower = await platform.person("owner"), await platform.person("borrower")
-        booking = await borrower.must("POST", "/bookings", asked(await lends(owner)))
+        item = await lends(owner)
+        booking = await borrower.must("POST", "/bookings", asked(item))
         assert booking["state"] == "confirmed"
+        for path in ("/members/me", f"/bookings/{booking['id']}", "/items?q=tandem", f"/items/{item}", "/status"):
+            await borrower.get(path)
+        async with aiohttp.ClientSession() as browser, browser.get(platform.url) as home:
+            assert home.status == 200
+        await borrower.must("POST", f"/bookings/{booking['id']}/cancel")
         found = await until(lambda: [s for s in collector.spans if s.attributes.get("saga.step") == "confirm"])
         await owner.close()
         await borrower.close()
@@ -163,3 +172,11 @@ async def test_a_near_booking_is_one_trace_too(tmp_path: Path, collector: Collec
         spans = collector.of(found[0].trace)
         check_whole(spans)
         assert {s.service for s in spans} == {"gateway", "bookings", "inventory", "payments", "users"}
+        assert [s.attributes["saga.step"] for s in spans if s.name == "saga undo_money"] == ["undo_money"]
+        every = {span.id for span in collector.spans}
+        assert [s for s in collector.spans if s.parent and s.parent not in every] == []
+        seen = {s.name for s in collector.spans if s.service == "gateway"}
+        assert {"GET /api/v1/members/me", "GET /api/v1/bookings/{booking_id}", "GET /", "GET /api/v1/status"} <= seen, (
+            seen
+        )
+        assert not [s for s in collector.spans if "healthz" in s.name]
