@@ -38,7 +38,13 @@ FINDERS: dict[str, Callable[[], Path | None]] = {
     "checkov": _of_deploy("checkov"),
 }
 ELSEWHERE = {"kubectl": "scripts/setup deploy", "checkov": "scripts/setup deploy"}
-PACKAGES = {"system postgres": "postgresql", "etcd": "etcd-server", "ip": "iproute2", "psql": "postgresql-client"}
+PACKAGES = {
+    "system postgres": "postgresql",
+    "etcd": "etcd-server",
+    "ip": "iproute2",
+    "psql": "postgresql-client",
+    "systemd-analyze": "systemd",
+}
 
 
 def need(tool: str, why: str) -> Path:

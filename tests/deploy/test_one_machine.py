@@ -1,0 +1,152 @@
+"""What deploy/ has for one machine: the units of systemd, and HTTPS by Caddy, run before a real platform."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPSConnection
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from commonry.contracts.settings import Settings
+from tests.needs import need
+from tests.platform import free_port, started
+from tools.docs.filling import ROOT
+
+UNITS = sorted((ROOT / "deploy/systemd").glob("commonry*.*"))
+SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
+CADDYFILE = ROOT / "deploy/caddy/Caddyfile"
+INSTALLED = "/opt/commonry/.venv/bin/commonry"
+MOST_EXPOSED = 20
+"""Of 100, by systemd's own count; an ordinary service has over 90."""
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> list[str]:
+    """The units, with a Commonry that is on this machine in the place of the installed one."""
+    here = shutil.which("true")
+    assert here
+    for unit in UNITS:
+        (tmp_path / unit.name).write_text(unit.read_text().replace(INSTALLED, here))
+    return [str(tmp_path / unit.name) for unit in UNITS]
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    tool = need("systemd-analyze", "the units of deploy/systemd are checked by systemd itself")
+    return subprocess.run([tool, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_systemd_finds_nothing_wrong_with_the_units(units: list[str]) -> None:
+    done = analyze("verify", *units)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_systemd_would_find_what_is_wrong(units: list[str], tmp_path: Path) -> None:
+    wrong = tmp_path / "commonry.service"
+    wrong.write_text(wrong.read_text().replace("Type=exec", "Type=exec\nNoSuchThing=yes"))
+    assert "NoSuchThing" in analyze("verify", *units).stderr
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
+def test_the_units_may_do_little(unit: Path) -> None:
+    assert analyze("security", "--offline=true", f"--threshold={MOST_EXPOSED}", str(unit)).returncode == 0
+    assert analyze("security", "--offline=true", "--threshold=1", str(unit)).returncode != 0  # it does count
+
+
+def test_what_the_units_call_exists_with_its_options() -> None:
+    from commonry.cli.program import commonry
+
+    called = [
+        line
+        for unit in SERVICES
+        for line in re.findall(rf"^ExecStart={INSTALLED} (.+)$", unit.read_text(), re.MULTILINE)
+    ]
+    assert len(called) == 2
+    for line in called:
+        name, *words = line.split()
+        known = {word for option in commonry.commands[name].params for word in (*option.opts, *option.secondary_opts)}
+        assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_what_the_caddyfile_asks_of_commonry_is_a_setting() -> None:
+    named = set(re.findall(r"COMMONRY_([A-Z_]+)=", CADDYFILE.read_text()))
+    assert named <= {field.name.upper() for field in msgspec.structs.fields(Settings)}
+    assert named == {"TRUSTED_PROXIES"}
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, ssl.SSLContext]]:
+    """A platform behind Caddy with the Caddyfile as it is; its port, and what a client must trust."""
+    tmp_path = tmp_path_factory.mktemp("caddy")
+    caddy = need("caddy", "HTTPS before one machine is tried with a real Caddy")
+    port = free_port()
+    env = {"COMMONRY_TRUSTED_PROXIES": "127.0.0.1", "COMMONRY_LIMIT_READS": "1/h,2"}
+    with started("near", tmp_path, **env) as platform:
+        config = tmp_path / "Caddyfile"
+        # No door to change its settings by, no other port, and no word to this machine's store of certificates.
+        ours = f"{{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\thttps_port {port}\n}}\n"
+        config.write_text(ours + CADDYFILE.read_text())
+        told = os.environ | {
+            "COMMONRY_SITE": f"https://localhost:{port}",
+            "COMMONRY_ADDRESS": platform.url.removeprefix("http://"),
+            "XDG_DATA_HOME": str(tmp_path / "caddy"),
+            "XDG_CONFIG_HOME": str(tmp_path / "caddy"),
+        }
+        command = [caddy, "run", "--adapter", "caddyfile", "--config", config]
+        with (tmp_path / "caddy.out").open("wb") as output:
+            running = subprocess.Popen(command, env=told, stdout=output, stderr=output)
+        try:
+            root = tmp_path / "caddy/caddy/pki/authorities/local/root.crt"
+            _until(lambda: root.exists() and _listens(port), running, tmp_path / "caddy.out")
+            yield port, ssl.create_default_context(cafile=str(root))
+        finally:
+            running.send_signal(signal.SIGTERM)
+            running.wait(20)
+
+
+def _until(holds, running: subprocess.Popen[bytes], output: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert running.poll() is None, output.read_text()
+        assert time.monotonic() < deadline, output.read_text()
+        time.sleep(0.05)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.timeout(180)
+def test_https_by_caddy_and_each_client_is_counted_by_its_own_address(door: tuple[int, ssl.SSLContext]) -> None:
+    port, trusting = door
+
+    def ask(client: str) -> tuple[int, dict[str, str]]:
+        connection = HTTPSConnection("localhost", port, timeout=20, context=trusting, source_address=(client, 0))
+        connection.request("GET", "/api/v1/items", headers={"X-Forwarded-For": "198.51.100.7"})
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}
+
+    status, headers = ask("127.0.0.2")
+    assert status == 200
+    assert headers["strict-transport-security"].startswith("max-age=")
+    assert "server" not in headers
+    assert [ask("127.0.0.2")[0], ask("127.0.0.2")[0]] == [200, 429]
+    assert ask("127.0.0.3")[0] == 200
+
+
+@pytest.mark.timeout(180)
+def test_nobody_else_is_trusted(door: tuple[int, ssl.SSLContext]) -> None:
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"https://localhost:{door[0]}/healthz", timeout=10)  # not signed by anybody known
