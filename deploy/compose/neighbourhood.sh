@@ -15,6 +15,8 @@ until python3 -c "import psycopg; psycopg.connect('postgresql://payments@$PRIMAR
     sleep 1
 done
 
+mkdir -p /tmp/data
+: >/tmp/told
 commonry up --host 127.0.0.1 --port 8099 --data /tmp/data >/tmp/told &
 platform=$!
 tail -n +1 -f /tmp/told &

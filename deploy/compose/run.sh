@@ -35,7 +35,7 @@ up() {
     $engine image inspect "commonry:$version" >/dev/null 2>&1 || deploy/compose/build.sh
     if [ "${DEMO:-}" = yes ]; then
         compose up -d postgres-1
-        compose --profile demo run --rm neighbourhood
+        compose --profile demo run --rm -T neighbourhood
     fi
     compose up -d
     published=$(setting PUBLISH 127.0.0.1:8000)

@@ -225,11 +225,13 @@ mend() {
 
 tend() {
     ROUND=0 INHERITS=0 WAITING=
-    while sleep 1 && kill -0 "$server" 2>/dev/null; do
+    pause=1
+    while sleep "$pause" && kill -0 "$server" 2>/dev/null; do
         ROUND=$((ROUND + 1))
         MINE=$(here cluster nodes) || continue
         ME=$(echo "$MINE" | awk '$3 ~ /myself/ { print $1 }')
-        is_well "$MINE" || mend
+        pause=2
+        is_well "$MINE" || { pause=1 && mend; }
     done
 }
 

@@ -98,6 +98,7 @@ class Stack:
         return "\n".join(f"{name}: {words}" for name, words in said.items() if words)
 
     def redis(self, service: str, *command: str) -> str:
+        """What redis-cli prints; nothing where the node is down."""
         return self.exec(
             service, "sh", "-c", f"REDISCLI_AUTH=$REDIS_PASSWORD redis-cli -h {service} {' '.join(command)}"
         )

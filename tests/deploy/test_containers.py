@@ -95,7 +95,7 @@ def test_the_image_says_what_it_is_and_is_small(engine: Podman) -> None:
     told, base = (json.loads(engine.run("inspect", name))[0] for name in (IMAGE, match[1]))
     assert told["Config"]["User"] == "10001:10001"
     assert told["Config"]["Labels"]["org.opencontainers.image.version"] == IMAGE.partition(":")[2]
-    assert told["Config"]["Healthcheck"]
+    assert told["Healthcheck"]
     assert (told["Size"] - base["Size"]) / 10**6 < LARGEST
 
 
@@ -131,8 +131,7 @@ def test_everything_runs_and_migrations_are_done(stack: Stack) -> None:
     states = stack.running()
     expected = {stack.container(name, n) for name in STAYING for n in range(1, 3 if name in TWICE else 2)}
     assert {name for name, state in states.items() if state == "running"} == expected
-    before = {name: stack.inspect(name)["RestartCount"] for name in STAYING}
-    assert {name for name, count in before.items() if count} <= {"alertmanager"}, stack.story()
+    assert {name: stack.inspect(name)["RestartCount"] for name in STAYING} == dict.fromkeys(STAYING, 0), stack.story()
 
 
 def _ended_well(stack: Stack, name: str) -> bool:
@@ -157,7 +156,7 @@ def test_health_is_told_without_curl(stack: Stack, name: str) -> None:
 
 
 def test_health_is_bad_where_nothing_answers(engine: Podman) -> None:
-    told = json.loads(engine.run("inspect", IMAGE))[0]["Config"]["Healthcheck"]["Test"]
+    told = json.loads(engine.run("inspect", IMAGE))[0]["Healthcheck"]["Test"]
     done = engine.tried("podman", "run", "--rm", "--entrypoint", told[1], IMAGE, *told[2:])
     assert done.returncode == 1
 
@@ -166,7 +165,7 @@ def test_only_the_door_is_reached_from_outside(stack: Stack) -> None:
     published = {}
     for name in STAYING:
         for told in (stack.inspect(name)["HostConfig"]["PortBindings"] or {}).values():
-            published[name] = [binding["HostIp"] for binding in told]
+            published[name] = [binding["HostIp"] for binding in told or []]
     assert published == {"door": ["127.0.0.1"]}
     assert answers(f"{stack.url}/metrics") == 404
     assert answers(f"{stack.url}/internal/members") == 404
@@ -198,7 +197,7 @@ def test_the_standby_follows_and_searches_read_from_it(stack: Stack) -> None:
         followers = connection.execute("SELECT application_name, state FROM pg_stat_replication").fetchall()
     assert followers == [("postgres-2", "streaming")]
     for _ in range(10):
-        asked(f"{stack.url}/api/v1/items?q=saw&cursor=&limit=3")
+        asked(f"{stack.url}/api/v1/items?q=saw&limit=3")
     there = f"postgresql://inventory:{stack.secrets['PASSWORD_INVENTORY']}@{stack.address('postgres-2')}/inventory"
     with psycopg.connect(there, connect_timeout=5) as connection:
         row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'commonry%'")
