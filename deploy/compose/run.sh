@@ -50,7 +50,7 @@ up() {
 }
 
 down() {
-    touch deploy/.env
+    deploy/compose/secrets.sh # compose asks for them, to stop things too
     if [ "${VOLUMES:-}" = yes ]; then compose down --volumes; else compose down; fi
 }
 

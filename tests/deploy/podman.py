@@ -10,6 +10,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,8 @@ driver = "overlay"
 graphroot = "{folder}/store"
 runroot = "{folder}/run"
 """
+LONGEST = 1500
+"""Seconds that one command may take."""
 NAME_OF_BASE = re.compile(r"^ARG PYTHON_IMAGE=(\S+)$", re.MULTILINE)
 
 STAND_INS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -99,20 +102,19 @@ class Podman:
         told = {name: str(self.folder / file) for name, file in CONFIGURED.items()}
         return ours | told | {"PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"}
 
-    def run(self, *words: str, check: bool = True, seconds: float = 600, **more: str) -> str:
+    def run(self, *words: str, check: bool = True) -> str:
         """What podman prints; fails with all of it."""
-        return self.call("podman", *words, check=check, seconds=seconds, **more)
+        return self.call("podman", *words, check=check)
 
-    def call(self, *words: str, check: bool = True, seconds: float = 600, **more: str) -> str:
-        done = self.tried(*words, seconds=seconds, **more)
+    def call(self, *words: str, check: bool = True, told: Mapping[str, str] = {}) -> str:
+        done = self.tried(*words, told=told)
         assert done.returncode == 0 or not check, f"{' '.join(words)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
-    def tried(self, *words: str, seconds: float = 600, **more: str) -> subprocess.CompletedProcess[str]:
+    def tried(self, *words: str, told: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
         """How a command ended, well or not."""
-        return subprocess.run(
-            words, env=self.environment | more, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
-        )
+        env = self.environment | dict(told)
+        return subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST, check=False)
 
     def exec(self, container: str, *words: str, check: bool = True) -> str:
         return self.run("exec", container, *words, check=check).strip()

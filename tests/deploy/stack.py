@@ -58,7 +58,7 @@ class Stack:
 
     def _script(self, what: str, **more: str) -> str:
         script = str(self.project / "deploy/compose/run.sh")
-        return self.podman.call(script, what, seconds=1200, ENGINE="podman", **more)
+        return self.podman.call(script, what, told={"ENGINE": "podman"} | more)
 
     def container(self, service: str, number: int = 1) -> str:
         return f"commonry_{service}_{number}"

@@ -4,7 +4,9 @@ That they also do it is shown by test_containers.py, which builds the image and 
 """
 
 import re
+import shutil
 import stat
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -245,3 +247,14 @@ def test_the_door_lets_no_figures_out_and_repeats_nothing_that_may_have_happened
     server = re.search(r"timeout server (\d+)s", config)
     assert server
     assert int(server[1]) > load(Settings, {}).answer_seconds
+
+
+@pytest.mark.parametrize("script", ["compose/run.sh", "compose/build.sh"])
+def test_without_an_engine_the_scripts_say_what_is_missing(tmp_path: Path, script: str) -> None:
+    for program in ("sh", "dirname", "sed", "env", "git"):
+        (tmp_path / program).symlink_to(str(shutil.which(program)))
+    env = {"PATH": str(tmp_path)}
+    done = subprocess.run([DEPLOY / script, "up"], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("This needs docker ")
+    assert len(done.stderr.splitlines()) == 1
