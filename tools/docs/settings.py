@@ -17,6 +17,7 @@ SECTIONS = {
     "session_hours": "Signing in",
     "hold_seconds": "Bookings",
     "provider_seconds": "Money",
+    "etl_minutes": "The warehouse",
     "currency": "The community",
     "failpoints": "Tests",
 }

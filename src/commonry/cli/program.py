@@ -4,6 +4,7 @@ import click
 
 from commonry.cli.backing_up import backup, restore
 from commonry.cli.doctor import doctor
+from commonry.cli.etl import etl
 from commonry.cli.exporting import export
 from commonry.cli.loading import demo, import_
 from commonry.cli.members import promote
@@ -30,5 +31,5 @@ def commonry() -> None:
     """
 
 
-for command in (up, demo, import_, export, promote, backup, restore, doctor, serve, migrate):
+for command in (up, demo, import_, export, promote, backup, restore, etl, doctor, serve, migrate):
     commonry.add_command(command)

@@ -17,7 +17,7 @@ import msgspec
 
 from commonry.cli.trouble import Trouble
 from commonry.contracts.settings import Settings
-from commonry.kit.postgres import EmbeddedPostgres
+from commonry.kit.postgres import READER, EmbeddedPostgres
 
 DATABASES = ("users", "inventory", "bookings", "payments")
 LEAST_SPACE = 200 * 2**20
@@ -83,6 +83,18 @@ def databases(settings: Settings) -> Generator[Settings]:
         )
 
 
+@contextmanager
+def published(settings: Settings) -> Generator[dict[str, str]]:
+    """The URL at which the warehouse reads each service's database; embedded, as the role that may read what is
+    published and nothing else."""
+    if settings.warehouse_source("any"):
+        yield {service: settings.warehouse_source(service) for service in DATABASES}
+        return
+    with databases(settings) as known:
+        template = known.database_url.replace("{service}@", f"{{service}}{READER}@")
+        yield {service: template.replace("{service}", service) for service in DATABASES}
+
+
 def url_of(server: EmbeddedPostgres) -> str:
     """The server's URL with `{service}` where the database's name goes."""
     stand_in = secrets.token_hex(16)
@@ -90,7 +102,8 @@ def url_of(server: EmbeddedPostgres) -> str:
 
 
 def _prepared(settings: Settings, folder: Path) -> Kept:
-    settings = msgspec.structs.replace(settings, service_token=settings.service_token or service_token(folder))
+    token = settings.service_token or service_token(folder)
+    settings = msgspec.structs.replace(settings, service_token=token, data=str(folder))
     return Kept(settings, bring_up_to_date(settings))
 
 

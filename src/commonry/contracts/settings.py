@@ -91,6 +91,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     payments_url: Annotated[
         str, Meta(pattern=_BASES, description="URLs of the payments service's replicas, like those of users.")
     ] = ""
+    analytics_url: Annotated[
+        str,
+        Meta(
+            pattern=_BASES,
+            description="URLs of the analytics service's replicas, like those of users. Empty, where the others have"
+            " theirs: this platform has no analytics.",
+        ),
+    ] = ""
     service_token: Annotated[
         str,
         Meta(
@@ -180,6 +188,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, le=50, description="The platform's share of rental money, kept at payout.")
     ] = 0
 
+    etl_minutes: Annotated[
+        float, Meta(ge=0, description="How often the warehouse is brought up to date by the platform itself. 0: never.")
+    ] = 15
+    etl_lag_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="How far each run looks back for rows that were committed later than they were dated: longer"
+            " than the longest transaction.",
+        ),
+    ] = 300
+    etl_database_url: Annotated[
+        str,
+        Meta(
+            description="PostgreSQL that the warehouse reads, in the form of COMMONRY_DATABASE_URL: a standby, or a"
+            " role that may only read. Empty: the standby of COMMONRY_READ_URL, if any, else that database itself."
+        ),
+    ] = ""
+    warehouse_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^([a-z0-9+]+://\S+)?$",
+            description="where each finished build is also delivered: `file:///folder` or `s3://bucket/folder` as"
+            " Parquet, `bigquery://project/dataset`, or another destination of dlt. Empty: nowhere else.",
+        ),
+    ] = ""
+
     currency: Annotated[Currency, Meta(description="Currency of imports and of the demo.")] = "EUR"
     place: Annotated[
         str,
@@ -198,6 +233,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def database(self, service: str) -> str:
         """The connection URL of a service's own database."""
         return self.database_url.replace("{service}", service)
+
+    def warehouse_source(self, service: str) -> str:
+        """The connection URL of that database as the warehouse reads it."""
+        return (self.etl_database_url or self.read_url or self.database_url).replace("{service}", service)
 
     def standby(self, service: str) -> str:
         """The connection URL of a copy of that database which may be a little behind; empty if there is none."""

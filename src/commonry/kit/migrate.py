@@ -23,7 +23,16 @@ ATTEMPTS = 5
 
 def baseline(version: int) -> str:
     """The SQL of kit's own tables, for a service's first migration. A published version never changes."""
-    return resources.files("commonry.kit").joinpath("sql", f"baseline_{version}.sql").read_text("utf-8")
+    return _sql(f"baseline_{version}.sql")
+
+
+def published(version: int) -> str:
+    """The SQL of kit's own that views for the warehouse are built on. A published version never changes."""
+    return _sql(f"published_{version}.sql")
+
+
+def _sql(file: str) -> str:
+    return resources.files("commonry.kit").joinpath("sql", file).read_text("utf-8")
 
 
 def head(folder: Path) -> str:
@@ -92,9 +101,23 @@ def _upgrade(url: str, folder: Path, revision: str) -> None:
         return script._upgrade_revs(revision, at)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     with connected() as guard, engine.connect() as conn, EnvironmentContext(config, script, fn=steps) as env:
-        guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        guard.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        _take_turns(guard)
         env.configure(connection=conn, transaction_per_migration=True)
         with env.begin_transaction():
             env.run_migrations()
         conn.commit()
+
+
+def _take_turns(guard: psycopg.Connection[Any]) -> None:
+    """Be the only one who migrates this database, for as long as the guard's transaction lasts.
+
+    Asked again and again instead of waiting in the server: who waits there behind a pooler has one of its connections,
+    of which there may be too few for whoever has the turn.
+    """
+    while True:
+        guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        got = guard.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK]).fetchone()
+        if got and got[0]:
+            return
+        guard.rollback()
+        time.sleep(0.2)

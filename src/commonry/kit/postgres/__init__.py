@@ -23,8 +23,10 @@ from commonry.kit.postgres.leftovers import clear, end_leftovers
 from commonry.kit.postgres.place import Place, PostgresTrouble, in_words, lock, make_private, settle
 from commonry.kit.postgres.programs import find_programs
 
-__all__ = ["EmbeddedPostgres", "PostgresTrouble"]
+__all__ = ["READER", "EmbeddedPostgres", "PostgresTrouble"]
 
+READER = "_reader"
+"""What the name of the role that may only read ends in."""
 LONGEST_START = 600.0
 """Seconds; replaying the log after a crash may take minutes on a slow disk."""
 LONGEST_PAUSE = 30.0
@@ -52,12 +54,12 @@ class EmbeddedPostgres:
         """The postmaster's, while it runs."""
         return self._server.pid if self._server and self._server.returncode is None else None
 
-    def url(self, database: str) -> str:
-        """How to connect, as the role of the same name. Known once started."""
+    def url(self, database: str, role: str = "") -> str:
+        """How to connect, by default as the role of the same name. Known once started."""
         if self._place is None:
             raise PostgresTrouble("The embedded PostgreSQL has no URL before it is started.")
         name, host = quote(database, safe=""), quote(str(self._place.sockets), safe="")
-        return f"postgresql://{name}@/{name}?host={host}&port=5432"
+        return f"postgresql://{quote(role, safe='') or name}@/{name}?host={host}&port=5432"
 
     def runs_elsewhere(self) -> bool:
         """Whether another process runs this server right now. If so, `url` says how to reach it."""
@@ -162,14 +164,15 @@ class EmbeddedPostgres:
             self._server.send_signal(number)
 
     def create_databases(self, names: Sequence[str]) -> None:
-        """A role and a database of its own for each name, unless they are there. Other roles cannot connect to it."""
+        """A role and a database of its own for each name, unless they are there. No other role can connect to it but
+        `{name}_reader`, once a migration has admitted it."""
         with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=5) as connection:
             roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
             databases = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
             for name in names:
                 it = sql.Identifier(name)
-                if name not in roles:
-                    connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(it))
+                for role in {name, f"{name}{READER}"} - roles:
+                    connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
                 if name not in databases:
                     connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(it, it))
                 connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(it))
