@@ -86,7 +86,8 @@ async def until(true: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> f
 async def test_connections_that_ended_at_rest_are_replaced_before_anybody_gets_one(server: Server) -> None:
     async with connected(server.port) as db:
         await filled(db)
-        server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'notes'")
+        ended = server.ask("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'notes'")
+        assert ended == [(True,)] * SIZE
         assert await asyncio.gather(*(answer(db) for _ in range(SIZE * 3))) == [1] * SIZE * 3
 
 

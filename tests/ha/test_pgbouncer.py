@@ -93,7 +93,7 @@ async def test_databases_are_migrated_through_it_by_many_at_once(pooler: Pooler,
     environment = os.environ | {"COMMONRY_DATABASE_URL": pooler.url("{service}")}
     command = [sys.executable, "-m", "commonry", "migrate"]
     running = [await asyncio.create_subprocess_exec(*command, env=environment) for _ in range(3)]
-    assert [await one.wait() for one in running] == [0, 0, 0]
+    assert [await one.wait() for one in running] == [0] * 3
     assert server.ask("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
 
 
