@@ -12,6 +12,7 @@ from commonry.kit.breaker import Rules
 from commonry.kit.http.messages import Fault, Request
 from commonry.kit.replica import MOST
 from commonry.kit.replicas import SAVED, Replicas
+from commonry.kit.telemetry import breaker_open
 
 GET = Request(b"GET", b"/x", b"", repeatable=True)
 POST = Request(b"POST", b"/x", b"", b"body")
@@ -198,6 +199,13 @@ async def test_a_service_that_only_answers_500_is_left_alone(town):
     found = [await asked(replicas) for _ in range(100)]
     assert replicas.state == "open"
     assert found.count(500) == one.seen + two.seen <= 20
+    assert said_open("service")["all"] == 1
+
+
+def said_open(service):
+    """What the metric says of each replica, and of all."""
+    samples = breaker_open.collect()[0].samples
+    return {s.labels["replica"]: s.value for s in samples if s.labels["service"] == service}
 
 
 async def test_a_503_is_an_answer_not_a_failure(town):
@@ -557,12 +565,16 @@ async def test_replicas_come_and_go_and_those_that_stay_keep_their_state(monkeyp
     stays.breaker.trip()
     leaves = replica_of(replicas, three[0])
     await ask(replicas)
+    names_said = [f"127.0.0.{n}:{three[0].port}" for n in (1, 2, 3)]
+    assert said_open("service") | {names_said[0]: 0, names_said[1]: 1, "all": 0} == said_open("service")
     assert leaves.pool.idle
     names.hosts = ["127.0.0.2", "127.0.0.3"]
     await replicas.refresh()
     assert [r.url for r in replicas.all] == [three[1].url, three[2].url]
     assert replicas.all[0] is stays
     assert stays.breaker.state == "open"
+    assert names_said[0] not in said_open("service")
+    assert names_said[2] in said_open("service")
     await until(lambda: not leaves.pool.idle)
     before = three[0].seen
     for _ in range(4):

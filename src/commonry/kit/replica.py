@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -30,7 +32,8 @@ class Replica:
         self.breaker = Breaker(rules, told=self._changed)
         self.under_way, self._came_back_at = 0, 0.0
         self._opened = opened
-        breaker_open.labels(service, self.pool.origin.authority.decode()).set(0)
+        self._gauge: Any = breaker_open.labels(service, self.pool.origin.authority.decode())
+        self._gauge.set(0)
 
     def is_free(self, *, even_half_open: bool) -> bool:
         """Whether it may be asked now."""
@@ -49,8 +52,14 @@ class Replica:
         self._came_back_at = 0.0
         return MOST
 
+    def retire(self) -> None:
+        """It is gone: close what is idle, and say nothing more of it."""
+        self.pool.retire()
+        with suppress(KeyError):
+            breaker_open.remove(self.service, self.pool.origin.authority.decode())
+
     def _changed(self, state: State) -> None:
-        breaker_open.labels(self.service, self.pool.origin.authority.decode()).set(state == "open")
+        self._gauge.set(state == "open")
         log.warning("breaker", service=self.service, replica=self.pool.origin.authority.decode(), state=state)
         if state == "open":
             self._opened(self.url)

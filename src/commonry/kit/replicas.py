@@ -40,7 +40,8 @@ class Replicas:
     def __init__(self, name: str, urls: Sequence[str], *, rules: Rules = USUAL) -> None:
         self.name, self._urls, self._rules = name, [u.rstrip("/") for u in urls], rules
         whole = rules._replace(share=max(rules.share, ALL))
-        self.breaker = Breaker(whole, told=lambda state: log.warning("breaker", service=name, state=state))
+        self.breaker = Breaker(whole, told=self._changed)
+        breaker_open.labels(name, "all").set(0)
         self.hedge_after = 0.0
         """Seconds after which a read is also sent to another replica; 0: never."""
         self.opened: Callable[[str], None] = lambda _: None
@@ -217,7 +218,7 @@ class Replicas:
             found |= await _addresses(name) or {r.url for r in self.all}
         kept = [r for r in self.all if r.url in found]
         for gone in set(self.all) - set(kept):
-            gone.pool.retire()
+            gone.retire()
         self.all = kept + [self._replica(url) for url in sorted(found - {r.url for r in kept})]
 
     async def check(self, url: str) -> None:
