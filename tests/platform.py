@@ -36,7 +36,7 @@ TWICE = {"bookings": 2}
 """How many processes a far platform has of a service, where it is not one."""
 PR_SET_PDEATHSIG = 1
 LONGEST_START = 60.0
-SHORT = {"COMMONRY_LOG_LEVEL": "info", "COMMONRY_PASSWORD_QUEUE": "500"}
+SHORT = {"COMMONRY_LOG_LEVEL": "info", "COMMONRY_PASSWORD_QUEUE": "500", "COMMONRY_ETL_MINUTES": "0"}
 """What every platform under test is told. Deadlines that a test waits for it sets itself, in a platform of its own."""
 
 

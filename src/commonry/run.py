@@ -34,9 +34,13 @@ from commonry.kit.service import Service
 from commonry.kit.standby import PATIENCE, Standby
 from commonry.payments.api import build as payments
 from commonry.users.api import build as users
+from commonry.warehouse.api import build as analytics
 
-SERVICES = {"users": users, "inventory": inventory, "bookings": bookings, "payments": payments}
-"""Services with a database of their own. The gateway owns nothing and is built on top."""
+OWNERS = ("users", "inventory", "bookings", "payments")
+"""Services with a database of their own."""
+SERVICES = {"users": users, "inventory": inventory, "bookings": bookings, "payments": payments, "analytics": analytics}
+"""All of them. The gateway owns nothing and is built on top; what owns no database runs in its process, unless its URL
+says where else."""
 READ_FROM_STANDBY = ("inventory",)
 """Services with reads that may be a second old."""
 STARTING = 3.0
@@ -49,12 +53,12 @@ def migrations(service: str) -> Path:
     return Path(package.__path__[0]) / "migrations"
 
 
-def behind(settings: Settings, services: Sequence[str] = tuple(SERVICES)) -> list[str]:
+def behind(settings: Settings, services: Sequence[str] = OWNERS) -> list[str]:
     """Which services' databases are not at their newest revision."""
     return [s for s in services if (migrate.current(settings.database(s)) or "") < migrate.head(migrations(s))]
 
 
-def migrate_all(settings: Settings, services: Sequence[str] = tuple(SERVICES)) -> list[str]:
+def migrate_all(settings: Settings, services: Sequence[str] = OWNERS) -> list[str]:
     """Bring every named service's database to its newest revision; which ones were behind."""
     late = behind(settings, services)
     for service in late:
@@ -64,12 +68,16 @@ def migrate_all(settings: Settings, services: Sequence[str] = tuple(SERVICES)) -
 
 def locate(settings: Settings, here: Sequence[str]) -> dict[str, Near | Far]:
     """Where each service is. One that runs here is filled in when it has been built."""
-    return {s: Near(s, None) if s in here else Far(s, settings.urls(s)) for s in SERVICES}
+    return {
+        s: Near(s, None) if s in here else Far(s, settings.urls(s))
+        for s in SERVICES
+        if s in (*OWNERS, *here) or settings.urls(s)
+    }
 
 
 @asynccontextmanager
 async def running(
-    settings: Settings, here: Sequence[str] = tuple(SERVICES), cache: Cache | None = None
+    settings: Settings, here: Sequence[str] = tuple(SERVICES), cache: Cache | None = None, *, is_gateway: bool = False
 ) -> AsyncGenerator[tuple[dict[str, Service], dict[str, Near | Far], Surroundings]]:
     """Build the services named in `here`, open their databases and keep their loops running until the end."""
     token = settings.service_token or secrets.token_urlsafe(32)
@@ -87,16 +95,16 @@ async def running(
         if cache is None:
             stack.push_async_callback(shared.close)
         for name in here:
-            db = await _opened(stack, settings, name)
+            db = await _opened(stack, settings, name) if name in OWNERS else _no_database()
             standby = await _standby(stack, settings, db, shared) if name in READ_FROM_STANDBY else None
             built[name] = SERVICES[name](Surroundings(settings, db, shared, door, peers, standby))
             located[name] = _filled(located[name], built[name])
         for far in located.values():
             if isinstance(far, Far):
                 stack.push_async_callback(far.close)
-        if here:  # a gateway looks after its own
+        if not is_gateway:  # which looks after its own
             await stack.enter_async_context(looked_after(located))
-            await stack.enter_async_context(_until_the_end([s.watch for s in built.values() if s.watch]))
+        await stack.enter_async_context(_until_the_end([s.watch for s in built.values() if s.watch]))
         if settings.workers:
             await stack.enter_async_context(kept_running(built))
         yield built, located, Surroundings(settings, _no_database(), shared, door, peers)
@@ -116,8 +124,9 @@ async def platform(
     settings: Settings, here: Sequence[str] = tuple(SERVICES), cache: Cache | None = None
 ) -> AsyncGenerator[Platform]:
     """The gateway over all services, of which those named in `here` run in this process."""
+    beside = [s for s in SERVICES if s not in (*OWNERS, *here) and not settings.urls(s)]
     async with (
-        running(settings, here, cache) as (built, located, around),
+        running(settings, [*here, *beside], cache, is_gateway=True) as (built, located, around),
         gateway(settings, located, around.cache) as app,
     ):
         yield Platform(app, located, built, around)

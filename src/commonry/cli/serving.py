@@ -1,6 +1,7 @@
 """For those who run the services apart: `serve` one, `migrate` databases."""
 
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from commonry.contracts.settings import Settings
 
 OWNERS = ("users", "inventory", "bookings", "payments")
-SERVABLE = ("gateway", *OWNERS)
+SERVABLE = ("gateway", *OWNERS, "analytics")
 
 SERVE_EXAMPLES = """\b
 Examples:
@@ -29,7 +30,10 @@ COMMONRY_PAYMENTS_URL (several replicas: comma-separated); COMMONRY_SERVICE_TOKE
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 def serve(service: str, port: int | None, host: str | None) -> None:
     """Run one service, with the others elsewhere."""
+    import msgspec
+
     from commonry.cli.listening import bind, ended_by_signals, run
+    from commonry.cli.storage import data_folder
     from commonry.contracts.settings import Settings
     from commonry.kit.exporting import exporting
     from commonry.kit.settings import load
@@ -38,6 +42,8 @@ def serve(service: str, port: int | None, host: str | None) -> None:
     with plainly(), ended_by_signals():
         settings = load(Settings, port=port, host=host)
         _check_complete(service, settings)
+        with suppress(RuntimeError):  # in a container nobody may have a home; then there are no builds to be found
+            settings = msgspec.structs.replace(settings, data=str(data_folder(settings)))
         set_up_logs(settings.log_level)
         with (
             bind(settings.host, settings.port, shared=settings.share_port) as listening,
@@ -49,7 +55,7 @@ def serve(service: str, port: int | None, host: str | None) -> None:
 def _check_complete(service: str, settings: "Settings") -> None:
     """All that is missing is said at once."""
     needed = [f"{peer}_url" for peer in OWNERS if peer != service]
-    needed += ["service_token"] if service == "gateway" else ["service_token", "database_url"]
+    needed += ["service_token", "database_url"] if service in OWNERS else ["service_token"]
     missing = [f"COMMONRY_{name.upper()}" for name in needed if not getattr(settings, name)]
     if missing:
         raise Trouble(f"To serve {service}, set {_listed(missing)}: see `commonry serve --help`.")

@@ -24,6 +24,7 @@ ROUTES: dict[str, str] = {
     "/api/v1/categories": "inventory",
     "/api/v1/bookings": "bookings",
     "/api/v1/payments": "payments",
+    "/api/v1/analytics": "analytics",
 }
 """Path prefix → service."""
 

@@ -1,4 +1,5 @@
-"""What runs beside the requests: holds expire, returned units cool down, old answers are forgotten.
+"""What runs beside the requests: holds expire, returned units cool down, searches are counted, old answers are
+forgotten.
 
 Every replica may run these at once: rows another one has are skipped, and doing it twice changes nothing.
 """
@@ -6,13 +7,14 @@ Every replica may run these at once: rows another one has are skipped, and doing
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from commonry.inventory.searches import Searches
 from commonry.inventory.store import room
 from commonry.kit import idempotency
 from commonry.kit.db import Database
 from commonry.kit.periodic import every
 
 
-def loops(db: Database) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+def loops(db: Database, searches: Searches) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
     """Every loop of the service."""
 
     async def expire_holds() -> None:
@@ -25,4 +27,4 @@ def loops(db: Database) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
     async def forget_old() -> None:
         await db.transact(idempotency.forget_old)
 
-    return every(1, expire_holds), every(60, finish_cooling), every(3600, forget_old)
+    return every(1, expire_holds), every(60, finish_cooling), every(60, searches.write), every(3600, forget_old)

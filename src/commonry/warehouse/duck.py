@@ -21,11 +21,11 @@ Duck = Any
 
 
 @contextmanager
-def opened(file: Path, *, read_only: bool = False) -> Generator[Duck]:
+def opened(file: Path, *, memory: str = MEMORY, read_only: bool = False) -> Generator[Duck]:
     """A connection to this file, made if there is none."""
     import duckdb
 
-    config = SETTINGS | {"temp_directory": str(file.with_name("spill"))}
+    config = SETTINGS | {"memory_limit": memory, "temp_directory": str(file.with_name("spill"))}
     duck: Duck = duckdb.connect(str(file), read_only=read_only, config=config)
     try:
         duck.execute("SET TimeZone = 'UTC'")

@@ -10,6 +10,7 @@ from commonry.contracts.surroundings import Surroundings
 from commonry.inventory import jobs
 from commonry.inventory.api import calendar, internal, items, sheets
 from commonry.inventory.api.telling import Gateways
+from commonry.inventory.searches import Searches
 from commonry.kit import migrate, service
 from commonry.kit.service import Service
 from commonry.kit.standby import Standby
@@ -22,13 +23,19 @@ LARGEST_BODY = 8 * 2**20
 def build(around: Surroundings) -> Service:
     """The inventory service in these surroundings."""
     db, standby = around.db, around.standby or Standby(around.db, None, around.cache)
+    searches = Searches(db)
     return service.build(
         "inventory",
         [*items.routes, *calendar.routes, *sheets.routes, *internal.routes],
         door=around.door,
         db=db,
-        offers={"settings": around.settings, "gateways": Gateways(around.cache, standby), "standby": standby},
-        loops=jobs.loops(db),
+        offers={
+            "settings": around.settings,
+            "gateways": Gateways(around.cache, standby),
+            "standby": standby,
+            "searches": searches,
+        },
+        loops=jobs.loops(db, searches),
         ready=lambda: migrate.is_current(db, MIGRATIONS),
         max_body=LARGEST_BODY,
     )

@@ -14,6 +14,7 @@ from commonry.inventory.api.telling import Gateways
 from commonry.inventory.api.viewing import is_theirs, seen_by, visible
 from commonry.inventory.rules.items import etag, merged
 from commonry.inventory.rules.search import Search
+from commonry.inventory.searches import Searches
 from commonry.inventory.store import items
 from commonry.kit.auth import Caller
 from commonry.kit.db import Database, Tx
@@ -47,6 +48,7 @@ IfMatch = Annotated[
 async def find_items(
     visitor: Caller | None,
     standby: Standby,
+    searches: Searches,
     q: Words = None,
     category: Slug = None,
     near: Near = None,
@@ -61,6 +63,8 @@ async def find_items(
 ) -> Response[Page[Item]]:
     search = Search((q or "").strip() or None, category, near, radius_km, from_, to, max_price, owner, sort)
     found = await standby.ask(lambda tx: listing.found(tx, search, visitor, limit, cursor))
+    if cursor is None:
+        searches.note(search, answered=bool(found.data))
     return Response(found, headers=telling.of_list(search, late=standby.copy is not None))
 
 

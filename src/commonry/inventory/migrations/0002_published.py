@@ -1,7 +1,7 @@
 """What the warehouse may read of inventory; and what people search for, counted without who.
 
-Expand only: a release that does not know the columns leaves them to the triggers. Places are the public ones, rounded to
-about 100 m.
+Expand only: a release that does not know the columns leaves them to the triggers. Places are the public ones, rounded
+to about 100 m.
 """
 
 from alembic import op

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from commonry.contracts.inventory import Sort
@@ -11,6 +12,9 @@ from commonry.inventory.rules.calendar import mistakes_in_period
 from commonry.inventory.rules.places import Place, place
 
 USUAL_RADIUS = 10.0
+LONGEST_WORDS = 60
+DIGITS_OF_A_NUMBER = 6
+"""As many digits may be a telephone number."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,22 @@ class Search:
     def order(self) -> Sort:
         """How to sort when nobody said: the best match, else the nearest, else the newest first."""
         return self.sort or ("relevance" if self.q else "distance" if self.near else "newest")
+
+
+class Question(NamedTuple):
+    """What a search was about, without who asked, where they were and when exactly they wanted it."""
+
+    words: str
+    category: str
+    dated: bool
+
+
+def question(search: Search) -> Question | None:
+    """What is counted of a search; None for one that is about a member's items, or has in it what may name somebody."""
+    words = " ".join((search.q or "").lower().split())[:LONGEST_WORDS]
+    if search.owner is not None or "@" in words or sum(c.isdigit() for c in words) >= DIGITS_OF_A_NUMBER:
+        return None
+    return Question(words, search.category or "", search.from_ is not None)
 
 
 def mistakes_in_search(search: Search, family: Sequence[str]) -> list[Mistake]:
