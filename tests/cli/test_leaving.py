@@ -156,6 +156,16 @@ def test_with_nobody_there_it_ends_at_once(served: Served) -> None:
 
 
 @pytest.mark.parametrize("served", ["60"], indirect=True)
+def test_ctrl_c_does_not_linger(served: Served) -> None:
+    with served.connected() as kept:
+        asked(kept, "/one")
+        answer(kept)
+        served.process.send_signal(signal.SIGINT)
+        assert served.process.wait(5) == 0
+        assert kept.recv(1) == b""
+
+
+@pytest.mark.parametrize("served", ["60"], indirect=True)
 def test_the_second_time_it_does_not_wait(served: Served) -> None:
     with served.connected() as kept:
         asked(kept, "/one")

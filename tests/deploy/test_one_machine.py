@@ -11,15 +11,17 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPSConnection
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import pytest
 
 from commonry.contracts.settings import Settings
 from tests.needs import need
-from tests.platform import free_port, started
+from tests.platform import Platform, free_port, started
 from tools.docs.filling import ROOT
 
 UNITS = sorted((ROOT / "deploy/systemd").glob("commonry*.*"))
@@ -83,9 +85,29 @@ def test_what_the_caddyfile_asks_of_commonry_is_a_setting() -> None:
     assert named == {"TRUSTED_PROXIES"}
 
 
+class Door(NamedTuple):
+    """Where the clients of a platform come in."""
+
+    platform: Platform
+    port: int
+    trusting: ssl.SSLContext
+
+    def ask(self, method: str, path: str, client: str = "127.0.0.1", body: bytes = b"") -> tuple[int, dict[str, str]]:
+        """A request over HTTPS that claims to come from elsewhere: status and headers."""
+        connection = HTTPSConnection(
+            "localhost", self.port, timeout=60, context=self.trusting, source_address=(client, 0)
+        )
+        headers = {"X-Forwarded-For": "198.51.100.7", "Content-Type": "application/json"}
+        connection.request(method, path, body=body, headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}
+
+
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, ssl.SSLContext]]:
-    """A platform behind Caddy with the Caddyfile as it is; its port, and what a client must trust."""
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A platform behind Caddy with the Caddyfile as it is."""
     tmp_path = tmp_path_factory.mktemp("caddy")
     caddy = need("caddy", "HTTPS before one machine is tried with a real Caddy")
     port = free_port()
@@ -107,7 +129,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, ssl.SS
         try:
             root = tmp_path / "caddy/caddy/pki/authorities/local/root.crt"
             _until(lambda: root.exists() and _listens(port), running, tmp_path / "caddy.out")
-            yield port, ssl.create_default_context(cafile=str(root))
+            yield Door(platform, port, ssl.create_default_context(cafile=str(root)))
         finally:
             running.send_signal(signal.SIGTERM)
             running.wait(20)
@@ -127,26 +149,34 @@ def _listens(port: int) -> bool:
 
 
 @pytest.mark.timeout(180)
-def test_https_by_caddy_and_each_client_is_counted_by_its_own_address(door: tuple[int, ssl.SSLContext]) -> None:
-    port, trusting = door
-
-    def ask(client: str) -> tuple[int, dict[str, str]]:
-        connection = HTTPSConnection("localhost", port, timeout=20, context=trusting, source_address=(client, 0))
-        connection.request("GET", "/api/v1/items", headers={"X-Forwarded-For": "198.51.100.7"})
-        answer = connection.getresponse()
-        answer.read()
-        connection.close()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}
-
-    status, headers = ask("127.0.0.2")
+def test_https_by_caddy_and_each_client_is_counted_by_its_own_address(door: Door) -> None:
+    status, headers = door.ask("GET", "/api/v1/items", "127.0.0.2")
     assert status == 200
     assert headers["strict-transport-security"].startswith("max-age=")
     assert "server" not in headers
-    assert [ask("127.0.0.2")[0], ask("127.0.0.2")[0]] == [200, 429]
-    assert ask("127.0.0.3")[0] == 200
+    assert [door.ask("GET", "/api/v1/items", "127.0.0.2")[0] for _ in range(2)] == [200, 429]
+    assert door.ask("GET", "/api/v1/items", "127.0.0.3")[0] == 200
+
+
+def test_nobody_else_is_trusted(door: Door) -> None:
+    with pytest.raises(urllib.error.URLError):  # signed by nobody whom this machine knows
+        urllib.request.urlopen(f"https://localhost:{door.port}/healthz", timeout=10)
 
 
 @pytest.mark.timeout(180)
-def test_nobody_else_is_trusted(door: tuple[int, ssl.SSLContext]) -> None:
-    with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(f"https://localhost:{door[0]}/healthz", timeout=10)  # not signed by anybody known
+def test_who_comes_during_a_restart(door: Door) -> None:
+    """Reads are kept waiting and served. A write is, too, or refused by Caddy; then it has had no effect."""
+    process = door.platform.processes["platform"]
+    assert process.kill(signal.SIGTERM) == 0
+    body = b'{"email": "early@example.org", "password": "a long sentence is best", "display_name": "Early"}'
+
+    def join() -> int:
+        return door.ask("POST", "/api/v1/auth/register", "127.0.0.4", body)[0]
+
+    with ThreadPoolExecutor() as early:
+        read, first = early.submit(door.ask, "GET", "/api/v1/items", "127.0.0.4"), early.submit(join)
+        time.sleep(0.5)  # they are at the door by now; if not, they are served all the same
+        assert not read.done()
+        process.start()
+        assert read.result(60)[0] == 200
+    assert (first.result(60), join()) in ((201, 409), (502, 201))

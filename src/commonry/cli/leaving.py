@@ -27,13 +27,15 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """The first ends it well, the second at once."""
+        """The first ends it well, the second at once. At Ctrl-C a person waits, and does not want to."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, self._stop)
+            asyncio.get_running_loop().add_signal_handler(number, self._stop, number)
         yield
 
-    def _stop(self) -> None:
+    def _stop(self, number: int) -> None:
         self.force_exit, self.should_exit = self.should_exit, True
+        if number == signal.SIGINT:
+            self._linger = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer."""

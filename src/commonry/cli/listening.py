@@ -75,7 +75,10 @@ async def _stoppable(main: Coroutine[Any, Any, None]) -> None:
 
 
 async def serve(app: Any, listening: socket.socket, on_ready: Callable[[], None], *, linger: float = LINGER) -> None:
-    """Answer requests until told to stop. `linger`: seconds that kept connections then have for a last request."""
+    """Answer requests until told to stop.
+
+    `linger`: how many seconds kept connections have for a last request after SIGTERM.
+    """
     from commonry.cli.leaving import Server  # with it comes the server, which takes a while to load
 
     # What is loaded by now stays for good: looking through it for garbage again and again would cost 5 % of the time.

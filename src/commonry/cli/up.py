@@ -67,11 +67,11 @@ async def _platform(kept: "Kept", listening: socket.socket, with_demo: bool) -> 
     settings = msgspec.structs.replace(kept.settings, workers=kept.settings.workers and not fills)
     async with platform(settings) as running:
         if not fills:
-            return await serve(running.app, listening, lambda: _tell(here, kept), linger=0)
+            return await serve(running.app, listening, lambda: _tell(here, kept))
         click.echo(f"Commonry answers at {here}")
         filling = asyncio.create_task(neighbourhood.fill(running, kept, lambda: _tell(here, kept)))
         try:
-            await serve(running.app, listening, lambda: None, linger=0)
+            await serve(running.app, listening, lambda: None)
         finally:
             filling.cancel()
             await asyncio.wait([filling])
