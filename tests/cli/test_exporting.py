@@ -40,6 +40,9 @@ NASTY = '=2+5, "so", \'tis\nälter 日本 \\. {} %s'
 CARD = "pm_card_visa"
 LEFT_OUT = {
     r"\w+\.(alembic_version|idempotency_keys|outbox|events_seen)\.\w+": "the machine's own",
+    r"\w+\.gone\.\w+": "tells the warehouse what is no more",
+    r"\w+\.\w+\.changed_at": "tells the warehouse what has changed",
+    r"inventory\.searches\.\w+": "counted for the warehouse, and nobody's",
     r"users\.members\.password_\w+": "lets people in",
     r"users\.(sessions|login_failures)\.\w+": "lets people in",
     r"inventory\.items\.(offered|place|day_price|search)": "follows from others",

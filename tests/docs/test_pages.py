@@ -123,7 +123,9 @@ def test_commands_that_are_named_exist_with_their_options(name: str) -> None:
 
 
 def options_of(command: click.Command) -> set[str]:
-    return {"--help", *(word for p in command.params for word in (*p.opts, *p.secondary_opts) if word.startswith("--"))}
+    own = {word for p in command.params for word in (*p.opts, *p.secondary_opts) if word.startswith("--")}
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    return {"--help"}.union(own, *map(options_of, below))
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("docs/") or name == "README.md"])
