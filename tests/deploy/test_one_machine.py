@@ -118,8 +118,8 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         ours = f"{{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\thttps_port {port}\n}}\n"
         config.write_text(ours + CADDYFILE.read_text())
         told = os.environ | {
-            "COMMONRY_SITE": f"https://localhost:{port}",
-            "COMMONRY_ADDRESS": platform.url.removeprefix("http://"),
+            "SITE": f"https://localhost:{port}",
+            "UPSTREAM": platform.url.removeprefix("http://"),
             "XDG_DATA_HOME": str(tmp_path / "caddy"),
             "XDG_CONFIG_HOME": str(tmp_path / "caddy"),
         }

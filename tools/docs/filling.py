@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tools.docs import calls, commands, ledger, metrics, problems, settings, states
+from tools.docs import calls, commands, ledger, metrics, problems, scale, settings, states
 
 ROOT = Path(__file__).parents[2]
 PARTS: dict[str, Callable[[], str]] = {
@@ -13,6 +13,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "ledger": ledger.chart,
     "metrics": metrics.table_of_all,
     "problems": problems.paragraphs,
+    "growth": scale.arithmetic,
+    "growth assumed": scale.assumed,
+    "growth measured": scale.measured,
     "settings": settings.tables,
     "booking diagram": states.diagram,
     "booking steps": states.steps,
