@@ -21,6 +21,7 @@ from tests.platform import Platform, free_port
 
 ROOT = compose.ROOT
 LEFT_OUT = ("grafana",)
+PORTS = {"gateway": 8000, "users": 8001, "inventory": 8002, "bookings": 8003, "payments": 8004}
 TWICE = ("gateway", "inventory", "bookings")
 
 
@@ -96,6 +97,19 @@ class Stack:
             name: self.podman.run("logs", "--tail", "5", name, check=False)[-1500:] for name in sorted(self.running())
         }
         return "\n".join(f"{name}: {words}" for name, words in said.items() if words)
+
+    def is_calm(self) -> bool:
+        """Nobody of ours holds a neighbour for away, as all do who came before it."""
+        return all(
+            not re.search(r"^commonry_breaker_open\{.*\} 1\.0$", self._figures(service, number), re.MULTILINE)
+            for service in PORTS
+            for number in range(1, 3 if service in TWICE else 2)
+        )
+
+    def _figures(self, service: str, number: int) -> str:
+        url = f"http://127.0.0.1:{PORTS[service]}/metrics"
+        code = f"import urllib.request as r; print(r.urlopen('{url}').read().decode())"
+        return self.exec(service, "python3", "-c", code, number=number)
 
     def redis(self, service: str, *command: str) -> str:
         """What redis-cli prints; nothing where the node is down."""

@@ -20,14 +20,14 @@ import pytest
 
 from tests.deploy import compose, podman
 from tests.deploy.podman import Podman
-from tests.deploy.stack import LEFT_OUT, TWICE, Compose, Stack
+from tests.deploy.stack import LEFT_OUT, PORTS, TWICE, Compose, Stack
 from tests.journey.test_journey import *  # noqa: F403 why: all of them, whatever they are called
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3000)]
 
 SERVICES = compose.raw()["services"]
 IMAGE = SERVICES["gateway"]["image"]
-OURS = ("gateway", "users", "inventory", "bookings", "payments")
+OURS = tuple(PORTS)
 ONCE = {name for name in SERVICES if name.startswith("migrate-") or "profiles" in SERVICES[name]}
 STAYING = sorted(SERVICES.keys() - ONCE - set(LEFT_OUT))
 LARGEST = 230
@@ -58,6 +58,7 @@ def stack(engine: Podman) -> Iterator[Stack]:
     try:
         made.up(DEMO="yes")
         made.until(made.cache_is_whole, "the Redis Cluster forms")
+        made.until(made.is_calm, "everybody has found everybody")
         yield made
     finally:
         made.down(VOLUMES="yes")
@@ -200,7 +201,8 @@ def test_both_gateways_and_both_replicas_are_used(stack: Stack) -> None:
 
     def told() -> bool:
         said = asked(f"{stack.url}/api/v1/status")
-        return said["status"] == "ok" and {n: len(s["replicas"]) for n, s in said["services"].items()} == expected
+        found = {name: len(said["services"][name]["replicas"]) for name in expected}
+        return said["status"] == "ok" and found == expected
 
     stack.until(told, "all replicas are found, and well")
 
