@@ -10,6 +10,7 @@ from pathlib import Path
 from commonry.contracts.published import VIEWS
 from commonry.contracts.settings import Settings
 from commonry.kit.db import DatabaseError
+from commonry.warehouse.delivery import deliver
 from commonry.warehouse.extract import reconcile
 from commonry.warehouse.extract.load import Loaded, load
 from commonry.warehouse.extract.rows import OlderRelease
@@ -79,6 +80,9 @@ def _run(
         made = build(folder, loaded.as_of, tell)
         folder.switch(made)
     status.build, status.as_of = made.name, loaded.as_of
+    if settings.warehouse_url:
+        with _timed(status, "deliver"):
+            deliver(folder, made, settings.warehouse_url, tell)
 
 
 def _compared(

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from commonry.contracts.published import VIEWS, View
-from commonry.warehouse import duck
 from commonry.warehouse.arrow import pyarrow
+from commonry.warehouse.duck import opened
 from commonry.warehouse.extract import cursors, people, reconcile, rows
 from commonry.warehouse.extract.cursors import Cursor
 from commonry.warehouse.extract.people import Pseudonyms
@@ -58,6 +58,11 @@ class _Reading:
         """From when on; None: from the beginning."""
         known = self.known.get(view.name)
         return known.back_by(self.lag) if known and known.shape == cursors.shape(view) else None
+
+    def has_news(self, view: View) -> bool:
+        """Whether there is anything to read."""
+        since = self.since(view)
+        return since is None or rows.has_changed(self.connections[view.service], view, since)
 
     def tables(self, view: View) -> Iterator[Any]:
         """The view's rows, as Arrow tables; the cursor follows."""
@@ -107,18 +112,20 @@ def load(
 
 
 def _merged(folder: Folder, reading: _Reading) -> None:
+    gone = {name: t for service in reading.connections for name, t in reading.taken_away(service).items()}
+    news = [view for view in VIEWS if view.name in gone or reading.has_news(view)]
+    if not news:
+        return
     os.environ.update(QUIET)
     import dlt
-    from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
-    settings = duck.SETTINGS | {"temp_directory": str(folder.work / "spill")}
-    to: Any = dlt.destinations.duckdb(DuckDbCredentials(str(folder.source), global_config=settings))
-    pipeline: Any = dlt.pipeline(
-        "commonry", pipelines_dir=str(folder.work / "dlt"), destination=to, dataset_name="main"
-    )
-    gone = {name: t for service in reading.connections for name, t in reading.taken_away(service).items()}
-    resources = [_resource(dlt, reading, view, gone.get(view.name)) for view in VIEWS]
-    pipeline.run(resources, loader_file_format="parquet")
+    with opened(folder.source) as duck:  # one for all of dlt's jobs, each of which would open one of its own
+        to: Any = dlt.destinations.duckdb(duck)
+        pipeline: Any = dlt.pipeline(
+            "commonry", pipelines_dir=str(folder.work / "dlt"), destination=to, dataset_name="main"
+        )
+        resources = [_resource(dlt, reading, view, gone.get(view.name)) for view in news]
+        pipeline.run(resources, loader_file_format="parquet")
     reading.tell("loaded")
 
 

@@ -124,6 +124,12 @@ def _named(table: Any, view: View, pseudonyms: Pseudonyms) -> Any:
     return pa.table(made | {HARD_DELETED: pa.array([False] * len(table), pa.bool_())})
 
 
+def has_changed(connection: Connection, view: View, since: datetime) -> bool:
+    """Whether any row was written after `since`."""
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE changed_at > {})")
+    return _one(connection, query.format(sql.Identifier("published", view.name), sql.Literal(since)))
+
+
 def deleted(connection: Connection, since: datetime | None) -> tuple[dict[str, list[str]], datetime | None]:
     """View → keys of rows that were deleted after `since` and are not there again; and when the last one was."""
     query = sql.SQL("SELECT {} FROM published.gone WHERE changed_at > {}").format(
@@ -157,6 +163,6 @@ def taken_away(view: View, keys: Sequence[str], pseudonyms: Pseudonyms) -> Any:
     return pa.table(made | {HARD_DELETED: pa.array([True] * len(keys), pa.bool_())})
 
 
-def _one(connection: Connection, query: LiteralString) -> Any:
+def _one(connection: Connection, query: LiteralString | sql.Composed) -> Any:
     row = connection.execute(query).fetchone()
     return row and row[0]

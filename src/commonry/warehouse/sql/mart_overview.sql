@@ -17,8 +17,8 @@ SELECT d.month,
 FROM (SELECT DISTINCT month FROM dim_date WHERE day <= (SELECT CAST(as_of AS DATE) FROM build)) AS d
 LEFT JOIN (SELECT joined_in AS month, COUNT(1) AS joined FROM dim_member GROUP BY joined_in) AS m ON m.month = d.month
 LEFT JOIN (
-    SELECT CAST(DATE_TRUNC('month', listed_on) AS DATE) AS month, COUNT(1) AS listed
-    FROM dim_item GROUP BY CAST(DATE_TRUNC('month', listed_on) AS DATE)) AS i ON i.month = d.month
+    SELECT CAST(DATE_TRUNC('month', CAST(listed_on AS DATE)) AS DATE) AS month, COUNT(1) AS listed
+    FROM dim_item GROUP BY CAST(DATE_TRUNC('month', CAST(listed_on AS DATE)) AS DATE)) AS i ON i.month = d.month
 LEFT JOIN (
     SELECT CAST(DATE_TRUNC('month', CAST(created_at AS DATE)) AS DATE) AS month, COUNT(1) AS bookings,
         SUM(CASE WHEN is_loan THEN 1 ELSE 0 END) AS loans,

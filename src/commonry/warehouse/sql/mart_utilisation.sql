@@ -15,14 +15,12 @@ JOIN (
         DATE_DIFF('day', listed_on, COALESCE(removed_on, (SELECT CAST(as_of AS DATE) FROM build))) + 1, 0) AS days
     FROM dim_item) AS s ON s.item = i.item
 LEFT JOIN (
-    SELECT closed.item, COUNT(DISTINCT closed.day) AS closed
-    FROM (
-        SELECT item_id AS item, CAST(UNNEST(GENERATE_SERIES(CAST(starts_at AS DATE), CAST(ends_at AS DATE), INTERVAL '1' DAY)) AS DATE) AS day
-        FROM source.blackouts) AS closed
-    JOIN dim_item o ON o.item = closed.item
-    WHERE closed.day >= o.listed_on
-        AND closed.day <= COALESCE(o.removed_on, (SELECT CAST(as_of AS DATE) FROM build))
-    GROUP BY closed.item) AS c ON c.item = i.item
+    SELECT o.item, COUNT(DISTINCT d.day) AS closed
+    FROM fact_blackout x
+    JOIN dim_item o ON o.item = x.item
+    JOIN dim_date d ON d.day >= x.first_on AND d.day <= x.last_on
+    WHERE d.day >= o.listed_on AND d.day <= COALESCE(o.removed_on, (SELECT CAST(as_of AS DATE) FROM build))
+    GROUP BY o.item) AS c ON c.item = i.item
 LEFT JOIN (
     SELECT f.item, SUM(LEAST(f.units_lent, GREATEST(u.units, 1))) AS days_lent,
         SUM(CASE WHEN f.day > (SELECT CAST(as_of AS DATE) - INTERVAL '90' DAY FROM build)

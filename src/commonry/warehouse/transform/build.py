@@ -48,6 +48,7 @@ def _filled(duck: Duck, folder: Folder, as_of: datetime, tell: Callable[[str], N
     for number, table in enumerate(all_tables, 1):
         tell(f"{number}/{len(all_tables)} {table.name}")
         duck.execute(_made(table).as_string())
+        _as_wide_as_elsewhere(duck, table)
     failed = [broken for table in all_tables for broken in _broken(duck, table)]
     duck.execute("DETACH source")
     duck.execute("CHECKPOINT")
@@ -58,6 +59,14 @@ def factors(folder: Folder) -> Path:
     """What lending saves, by category: the community's own file if there is one beside the warehouse, else ours."""
     own = folder.root / FACTORS
     return own if own.exists() else Path(str(resources.files("commonry.warehouse").joinpath(FACTORS)))
+
+
+def _as_wide_as_elsewhere(duck: Duck, table: Table) -> None:
+    """DuckDB's sums have 128 bits, which Parquet and other databases do not know: they would be fractions there."""
+    name = sql.Identifier(table.name)
+    described = duck.execute(sql.SQL("DESCRIBE {}").format(name).as_string()).fetchall()
+    for column in (sql.Identifier(column) for column, kind, *_ in described if kind == "HUGEINT"):
+        duck.execute(sql.SQL("ALTER TABLE {} ALTER {} TYPE BIGINT").format(name, column).as_string())
 
 
 def _broken(duck: Duck, table: Table) -> list[str]:
