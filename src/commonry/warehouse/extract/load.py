@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from commonry.contracts.published import VIEWS, View
+from commonry.kit.db import DatabaseError
 from commonry.warehouse.arrow import pyarrow
 from commonry.warehouse.duck import opened
 from commonry.warehouse.extract import cursors, people, reconcile, rows
@@ -118,6 +119,7 @@ def _merged(folder: Folder, reading: _Reading) -> None:
         return
     os.environ.update(QUIET)
     import dlt
+    from dlt.pipeline.exceptions import PipelineStepFailed
 
     with opened(folder.source) as duck:  # one for all of dlt's jobs, each of which would open one of its own
         to: Any = dlt.destinations.duckdb(duck)
@@ -125,8 +127,19 @@ def _merged(folder: Folder, reading: _Reading) -> None:
             "commonry", pipelines_dir=str(folder.work / "dlt"), destination=to, dataset_name="main"
         )
         resources = [_resource(dlt, reading, view, gone.get(view.name)) for view in news]
-        pipeline.run(resources, loader_file_format="parquet")
+        try:
+            pipeline.run(resources, loader_file_format="parquet")
+        except PipelineStepFailed as e:
+            raise _ours(e) from e
     reading.tell("loaded")
+
+
+def _ours(failed: BaseException) -> BaseException:
+    """What was wrong with the reading, out of the wrappings that dlt puts around it; else what dlt says."""
+    cause: BaseException | None = failed
+    while cause and not isinstance(cause, rows.OlderRelease | DatabaseError):
+        cause = cause.__cause__
+    return cause or failed
 
 
 def _resource(dlt: Any, reading: _Reading, view: View, gone: Any) -> Any:
