@@ -32,7 +32,7 @@ setting() {
 
 up() {
     deploy/compose/secrets.sh
-    $engine image inspect "commonry:$version" >/dev/null 2>&1 || deploy/compose/build.sh
+    $engine image inspect "commonry:$version" >/dev/null 2>&1 || ENGINE=$engine deploy/compose/build.sh
     if [ "${DEMO:-}" = yes ]; then
         compose up -d postgres-1
         compose --profile demo run --rm -T neighbourhood

@@ -2,8 +2,9 @@
 # One of several PostgreSQL servers that are alike: the one that PRIMARY names leads, every other follows it.
 #
 # Which is which may change between two starts. Who is to lead and followed before is promoted; who is to follow and led
-# before is made anew from the leader, and what it had is kept beside as `before`. Roles and databases are made when they
-# are missing, and have the passwords of the environment, at every start.
+# before is made anew from the leader, and what it had is kept beside as `before`. Who has another cluster than the leader keeps
+# it and does not follow: the leader's may be the one that was lost. Roles and databases are made when they are missing, and
+# have the passwords of the environment, at every start.
 set -euo pipefail
 
 : "${NAME:?}" "${PRIMARY:?}"
@@ -81,12 +82,18 @@ CONNECTION="host=$PRIMARY port=$PORT user=replicator application_name=$NAME conn
 # What the leader says of itself, as soon as there is one.
 leader() { psql --no-psqlrc --tuples-only --no-align "$CONNECTION dbname=postgres" --command "$1" 2>/dev/null; }
 
+# What is here must be the leader's cluster, or nothing. Only a person can say which of two is the one to keep.
+must_be_the_leaders() {
+    ours=$(pg_controldata "$DATA" | sed -n 's/^Database system identifier: *//p')
+    theirs=$(leader 'SELECT system_identifier FROM pg_control_system()')
+    [ "$ours" != "$theirs" ] || return 0
+    say "has another cluster than $PRIMARY, and keeps it. If ours is the good one, start with PRIMARY=$NAME; if not, remove $DATA"
+    exit 1
+}
+
 # Whether what is here can go on following: a follower's copy of the leader's cluster that is not too far behind.
 can_follow() {
-    (umask 077 && echo "*:*:*:replicator:$PASSWORD_REPLICATION" >"$PASSFILE")
     [ -e "$DATA/standby.signal" ] || return 1
-    ours=$(pg_controldata "$DATA" | sed -n 's/^Database system identifier: *//p')
-    [ "$ours" = "$(leader 'SELECT system_identifier FROM pg_control_system()')" ] || return 1
     [ "$(leader "SELECT wal_status FROM pg_replication_slots WHERE slot_name = '$SLOT'")" != lost ]
 }
 
@@ -96,6 +103,7 @@ follow() {
         say "waits for $PRIMARY to lead"
         sleep 2
     done
+    [ ! -d "$DATA" ] || must_be_the_leaders
     if [ -d "$DATA" ] && ! can_follow; then
         say "cannot go on with what it has, which is kept as $DATA.before, and begins anew"
         rm -rf "$DATA.before"

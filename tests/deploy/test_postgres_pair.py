@@ -176,13 +176,29 @@ def test_one_follows_the_other_whoever_starts_first_and_whoever_is_told_to_lead(
     assert one.log.read_text().count("has copied") == 1, "what can go on is not copied again"
 
 
-@pytest.mark.long
-def test_a_follower_of_another_cluster_begins_anew(pair: Pair) -> None:
-    pair.start(pair.one)
+def test_a_leader_that_lost_everything_takes_nothing_from_its_follower(pair: Pair) -> None:
+    one, two = pair.one, pair.two
+    pair.start(one)
+    one.ask("CREATE TABLE kept (what text)")
+    assert one.ask("INSERT INTO kept VALUES ('before') RETURNING what") == "before"
+    until(lambda: two.ask("SELECT what FROM kept") == "before", "it has arrived")
     pair.stop()
-    shutil.rmtree(pair.one.room / "cluster")
-    pair.start(pair.one)
-    assert "cannot go on with what it has" in pair.two.log.read_text()
+    shutil.rmtree(one.room / "cluster")
+    for server in (two, one):
+        server.start(one.name)
+    until(one.leads, "it leads, with nothing", seconds=60)
+    until(lambda: two.running is not None and two.running.poll() is not None, "the other does not follow", seconds=60)
+    assert f"has another cluster than {one.name}, and keeps it" in two.log.read_text()
+    assert not (two.room / "cluster.before").exists()
+
+    one.stop()
+    two.start(two.name)
+    until(two.leads, "whoever has the good one leads", seconds=60)
+    assert two.ask("SELECT what FROM kept") == "before"
+    shutil.rmtree(one.room / "cluster")
+    one.start(two.name)
+    pair.settled(two)
+    assert one.ask("SELECT what FROM kept") == "before"
 
 
 @pytest.mark.long
