@@ -36,6 +36,7 @@ def is_to_be_loaded(kept: Kept, wanted: bool) -> bool:
         return mark.read_text() != DONE
     if not (kept.is_new and wanted):
         return False
+    mark.parent.mkdir(parents=True, exist_ok=True)  # there may be none where PostgreSQL is elsewhere
     mark.write_text(datetime.now(UTC).date().isoformat())
     return True
 
