@@ -17,7 +17,7 @@ ENOUGH = 12 * 2**30
 
 
 def _free() -> int:
-    """What may be written there before memory runs out; the folder's own limit says nothing of what else uses memory."""
+    """Bytes that may be written there before memory runs out, of which the folder's own limit says nothing."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     return min(shutil.disk_usage(MEMORY).free, available)
