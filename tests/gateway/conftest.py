@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -222,7 +223,7 @@ class Opened(NamedTuple):
 
     def stop(self) -> None:
         """As a signal would."""
-        self.server._stop()  # type: ignore[attr-defined]
+        self.server._stop(signal.SIGTERM)  # type: ignore[attr-defined]
 
 
 @asynccontextmanager
