@@ -14,7 +14,7 @@ from commonry.contracts.surroundings import Surroundings
 from commonry.kit import service
 from commonry.kit.auth import Caller
 from commonry.kit.pages import Cursor, Limit, decode, encode
-from commonry.kit.problems import NotAllowed, Unavailable
+from commonry.kit.problems import NotAllowed, NotFound
 from commonry.kit.service import Service
 from commonry.warehouse import jobs, serving
 from commonry.warehouse.folder import Folder
@@ -46,7 +46,7 @@ class Analytics:
         self._folder, self._turns = folder, asyncio.Semaphore(AT_A_TIME)
 
     async def page(self, mart: str, limit: int, cursor: str | None) -> Numbers:
-        """Raises `Unavailable` before the first build, `NotValid`."""
+        """Raises `NotFound` before the first build, `NotValid`."""
         name = f"mart-{mart}"
         (first,) = decode(name, cursor, tuple[int]) or (0,)
         found = await self._asked(serving.rows, mart, first, limit + 1)
@@ -56,7 +56,7 @@ class Analytics:
         return Numbers(found.as_of, shown, following, totals)
 
     async def file(self, mart: str, form: serving.Form) -> bytes:
-        """All of it. Raises `Unavailable` before the first build."""
+        """All of it. Raises `NotFound` before the first build."""
         return await self._asked(serving.whole, mart, form)
 
     async def _asked(self, question: Any, *about: Any) -> Any:
@@ -64,9 +64,9 @@ class Analytics:
             try:
                 return await asyncio.to_thread(question, self._folder, *about)
             except serving.NoBuild as e:
-                raise Unavailable("There are no numbers yet: the warehouse has not been built.") from e
+                raise NotFound("There are no numbers yet: the warehouse has not been built.") from e
             except ModuleNotFoundError as e:
-                raise Unavailable("This platform was installed without its warehouse.") from e
+                raise NotFound("This platform was installed without its warehouse.") from e
 
 
 def _route(mart: str) -> HTTPRouteHandler:
