@@ -6,7 +6,6 @@ stand-in: a `getent` that reads a file, as the real one asks a server that is no
 
 import ctypes
 import os
-import random
 import secrets
 import signal
 import subprocess
@@ -123,7 +122,7 @@ class RedisNodes:
     bus_port: int = field(default_factory=free_port)
     password: str = field(default_factory=lambda: secrets.token_hex(8))
     nodes: list[RedisNode] = field(default_factory=list)
-    block: str = field(default_factory=lambda: f"127.{random.randint(16, 254)}.{random.randint(1, 254)}")
+    block: str = field(default_factory=lambda: f"127.{secrets.randbelow(200) + 16}.{secrets.randbelow(200) + 1}")
     given: int = 0
 
     def __post_init__(self) -> None:
