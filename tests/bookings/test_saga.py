@@ -275,13 +275,14 @@ async def test_rule_18_a_step_delayed_past_its_undo_revives_nothing(town: Town, 
     """The lease's holder sleeps before its step; another worker undoes the booking; then the sleeper wakes."""
     owner, borrower = await town.person(), await town.person()
     item = await owner.lists()
-    failpoints.arm(f"bookings.{step}.before=sleep:1.2*1")
+    failpoints.arm(f"bookings.{step}.before=wait*1")
     asleep = asyncio.create_task(borrower.books(item, card="pm_sandbox_captureFails"))
     while not (booking := await town.sql("bookings", "SELECT id FROM bookings WHERE step = %(step)s", step=step)):
         await asyncio.sleep(0.01)
     await town.lease_over(str(booking))
     while await town.work():
         pass
+    failpoints.arm("")
     await asleep
     assert await town.sql("bookings", "SELECT state FROM bookings") == "failed"
     await nothing_is_left(town, item, str(booking))

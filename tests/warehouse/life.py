@@ -57,7 +57,8 @@ class Life:
     def late(self) -> None:
         """Changes of now, in every service, that are not committed yet."""
         usual = self.db
-        self.db = {service: psycopg.connect(url) for service, url in self._urls.items()}
+        patient = "-c idle_in_transaction_session_timeout=0"  # the machine may be slow
+        self.db = {service: psycopg.connect(url, options=patient) for service, url in self._urls.items()}
         self._late += self.db.values()
         try:
             self.book()

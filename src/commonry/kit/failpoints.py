@@ -1,7 +1,7 @@
 """Places where a test may make a process stumble: `COMMONRY_FAILPOINTS="name=sleep:3,other=exit"`.
 
 Empty in production: a failpoint is then one look into an empty dictionary. `exit` ends the process as kill -9 would,
-`sleep:S` delays S seconds, `error` raises. A trailing `*1` fires once only.
+`sleep:S` delays S seconds, `wait` until what is set is replaced, `error` raises. A trailing `*1` fires once only.
 """
 
 import asyncio
@@ -33,4 +33,9 @@ async def failpoint(name: str) -> None:
         os._exit(137)
     if action == "error":
         raise RuntimeError(f"failpoint {name}")
+    if action == "wait":
+        _set[waits := f"{name} waits"] = []
+        while waits in _set:
+            await asyncio.sleep(0.01)
+        return
     await asyncio.sleep(float(action.removeprefix("sleep:")))
