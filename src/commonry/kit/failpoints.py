@@ -14,10 +14,13 @@ def _parse(text: str) -> dict[str, list[str]]:
 
 
 _set: dict[str, list[str]] = _parse(os.environ.get("COMMONRY_FAILPOINTS", ""))
+_waiting: list[asyncio.Event] = []
 
 
 def arm(text: str) -> None:
     """Replace what is set, for tests in this process. An empty text disarms all."""
+    while _waiting:
+        _waiting.pop().set()
     _set.clear()
     _set.update(_parse(text))
 
@@ -34,8 +37,7 @@ async def failpoint(name: str) -> None:
     if action == "error":
         raise RuntimeError(f"failpoint {name}")
     if action == "wait":
-        _set[waits := f"{name} waits"] = []
-        while waits in _set:
-            await asyncio.sleep(0.01)
+        _waiting.append(asyncio.Event())
+        await _waiting[-1].wait()
         return
     await asyncio.sleep(float(action.removeprefix("sleep:")))
