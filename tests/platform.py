@@ -321,11 +321,18 @@ def _environment(told: Mapping[str, str]) -> dict[str, str]:
     return ours | kept | dict(told)
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port nobody listened on a moment ago, and that nobody else in this process was given."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def _die_with_us() -> None:
