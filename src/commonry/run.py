@@ -35,10 +35,18 @@ from commonry.kit.standby import PATIENCE, Standby
 from commonry.payments.api import build as payments
 from commonry.users.api import build as users
 from commonry.warehouse.api import build as analytics
+from commonry.web.api import build as web
 
 OWNERS = ("users", "inventory", "bookings", "payments")
 """Services with a database of their own."""
-SERVICES = {"users": users, "inventory": inventory, "bookings": bookings, "payments": payments, "analytics": analytics}
+SERVICES = {
+    "users": users,
+    "inventory": inventory,
+    "bookings": bookings,
+    "payments": payments,
+    "analytics": analytics,
+    "web": web,
+}
 """All of them. The gateway owns nothing and is built on top; what owns no database runs in its process, unless its URL
 says where else."""
 READ_FROM_STANDBY = ("inventory",)

@@ -12,7 +12,7 @@ from commonry.kit.problems import NotFound
 from commonry.kit.telemetry import metrics_page
 from tests.gateway.conftest import ask, over
 
-OWN_PATHS = ["/style.css", "/healthz", "/metrics", "/problems", "/problems/item-taken"]
+OWN_PATHS = ["/api/style.css", "/healthz", "/metrics", "/problems", "/problems/item-taken"]
 
 
 def headers_of(got):

@@ -18,6 +18,11 @@ from commonry.gateway.routes import route_for
         ("/api/v1/categories", "inventory"),
         ("/api/v1/bookings/7/accept", "bookings"),
         ("/api/v1/payments/webhooks/stripe", "payments"),
+        ("/", "web"),
+        ("/items/7", "web"),
+        ("/bookings/7/cancel", "web"),
+        ("/nothing", "web"),
+        ("/internals", "web"),
     ],
 )
 def test_paths_find_their_service(path, service):
@@ -29,9 +34,13 @@ def test_paths_find_their_service(path, service):
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
-        "",
         "/api",
+        "/api/docs",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/internal",
+        "/problems/not-found",
         "/api/v1",
         "/api/v1/",
         "/api/v1/status",

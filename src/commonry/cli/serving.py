@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from commonry.contracts.settings import Settings
 
 OWNERS = ("users", "inventory", "bookings", "payments")
-SERVABLE = ("gateway", *OWNERS, "analytics")
+SERVABLE = ("gateway", *OWNERS, "analytics", "web")
 
 SERVE_EXAMPLES = """\b
 Examples:

@@ -99,6 +99,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " theirs: this platform has no analytics.",
         ),
     ] = ""
+    web_url: Annotated[
+        str,
+        Meta(
+            pattern=_BASES,
+            description="URLs of the website's replicas, like those of users. Empty: in the gateway's process.",
+        ),
+    ] = ""
     service_token: Annotated[
         str,
         Meta(

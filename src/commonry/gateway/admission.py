@@ -39,6 +39,8 @@ EXACT = {
     ("POST", "/api/v1/auth/login"): "logins",
     ("POST", "/api/v1/auth/register"): "registrations",
     ("POST", "/api/v1/bookings"): "bookings",
+    ("POST", "/login"): "logins",
+    ("POST", "/register"): "registrations",
 }
 USUAL = {
     "reads": "300/s,3000",

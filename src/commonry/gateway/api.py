@@ -69,8 +69,7 @@ async def gateway(
 def own_addresses(peers: Mapping[str, Near | Far], documents: Documents, health: Health) -> dict[str, Own]:
     """Path → what answers it."""
     return {
-        "/": pages.Home(peers["inventory"]),
-        "/style.css": pages.style,
+        "/api/style.css": pages.style,
         "/healthz": _alive,
         "/readyz": health.ready,
         "/metrics": _metrics,

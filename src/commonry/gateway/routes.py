@@ -1,6 +1,6 @@
 """Which service answers which paths: a table. The most specific entry wins; `*` stands for one segment.
 
-What is not in the table is not forwarded, which is how `/internal` stays inside.
+What the table gives to nobody is not forwarded, which is how `/internal` stays inside.
 """
 
 from functools import lru_cache
@@ -16,7 +16,14 @@ class Route(NamedTuple):
     service: str
 
 
-ROUTES: dict[str, str] = {
+ROUTES: dict[str, str | None] = {
+    "/": "web",
+    "/api": None,
+    "/healthz": None,
+    "/internal": None,
+    "/metrics": None,
+    "/problems": None,
+    "/readyz": None,
     "/api/v1/auth": "users",
     "/api/v1/members": "users",
     "/api/v1/members/*/reviews": "bookings",
@@ -26,18 +33,18 @@ ROUTES: dict[str, str] = {
     "/api/v1/payments": "payments",
     "/api/v1/analytics": "analytics",
 }
-"""Path prefix → service."""
+"""Path prefix → service; None: the gateway itself, or nobody."""
 
 _ROUTE = ""  # no segment is empty, so the key cannot clash with one
 
 
-def _planted(table: dict[str, str]) -> dict[str, Any]:
+def _planted(table: dict[str, str | None]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for prefix, service in table.items():
         node = tree
-        for segment in prefix.strip("/").split("/"):
+        for segment in filter(None, prefix.split("/")):
             node = node.setdefault(segment, {})
-        node[_ROUTE] = Route(prefix, service)
+        node[_ROUTE] = Route(prefix, service) if service else None
     return tree
 
 
@@ -57,7 +64,7 @@ def route_for(path: str) -> Route | None:
     _, *segments = path.removesuffix("/").split("/")
     if any(s in ("", ".", "..") for s in segments):
         return None
-    node, found = _TREE, None
+    node, found = _TREE, _TREE[_ROUTE]
     for segment in segments:
         node = node.get(segment) or node.get("*")
         if node is None:

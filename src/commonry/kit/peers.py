@@ -211,12 +211,14 @@ class Client:
         query: Mapping[str, Any] | None = None,
         token: str | None = None,
         key: str | None = None,
+        client: str = "",
         timeout: float = TIMEOUT,
         repeatable: bool = False,
     ) -> T:
         """One call as the service itself, or as a person when `token` is given. Raises the other side's problem.
 
-        `repeatable` says of a call that changes something that doing it twice does no harm.
+        `client` is the address of whom it is asked for. `repeatable` says of a call that changes something that doing
+        it twice does no harm.
         """
         timeout = deadlines.left(timeout)
         if timeout <= 0:
@@ -224,6 +226,7 @@ class Client:
         headers = outgoing_ids() | ({"content-type": "application/json"} if body is not None else {})
         headers |= {"authorization": f"Bearer {token}"} if token else {SERVICE_HEADER: self._service_token}
         headers |= {"idempotency-key": key} if key else {}
+        headers |= {"commonry-client": client} if client else {}
         said = urlencode({k: v for k, v in (query or {}).items() if v is not None})
         sent = msgspec.json.encode(body) if body is not None else b""
         headers[deadlines.HEADER] = deadlines.said(timeout)

@@ -3,7 +3,7 @@
 A bad request hears of all its mistakes at once, under the names that its sender used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -28,6 +28,8 @@ from commonry.kit.problems import (
 )
 
 Req = Request[Any, Any, State]
+Answering = Callable[[Req, Problem], Response[Any]]
+"""Makes the answer to a problem."""
 log = structlog.get_logger()
 
 
@@ -40,22 +42,24 @@ def problem_answer(problem: Problem) -> Response[Any]:
 class _Later(Response[Any]):
     """An answer that is made while it is sent: the framework wants one at once, we must first await the body."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: Exception, made: Answering) -> None:
         super().__init__(None)
-        self._error = error
+        self._error, self._made = error, made
 
     def to_asgi_response(self, app: Any, request: Any, **_: Any) -> Any:  # noqa: ARG002 why: the framework's signature
         async def respond(scope: Any, receive: Any, send: Any) -> None:
-            answer = problem_answer(await _as_problem(request, self._error))
+            answer = self._made(request, await _as_problem(request, self._error))
             respond_with: Any = getattr(answer, "to_asgi_response")  # noqa: B009 why: its type is partly unknown
             await respond_with(None, request)(scope, receive, send)
 
         return respond
 
 
-def to_problem(_: Req, error: Exception) -> Response[Any]:
-    """The answer to whatever a handler raised."""
-    return _Later(error)
+def answering(
+    made: Answering = lambda _, problem: problem_answer(problem),
+) -> Callable[[Req, Exception], Response[Any]]:
+    """What makes the answer to whatever a handler raised: a document, unless `made` makes something else of it."""
+    return lambda _, error: _Later(error, made)
 
 
 async def _as_problem(request: Req, error: Exception) -> Problem:

@@ -21,7 +21,7 @@ from commonry.kit.auth import SERVICE_HEADER, Caller, Door
 from commonry.kit.backlog import Fact, watching
 from commonry.kit.db import Database, Tx
 from commonry.kit.problems import Mistake, NotFound, NotValid, WrongMediaType
-from commonry.kit.refusals import Req, to_problem
+from commonry.kit.refusals import Answering, Req, answering, problem_answer
 from commonry.kit.telemetry import adopt_ids, metrics_page, observed
 
 T = TypeVar("T")
@@ -119,20 +119,27 @@ def build(
     ready: Callable[[], Awaitable[bool]] | None = None,
     facts: Sequence[Fact] = (),
     max_body: int = 2 * 2**20,
+    asked: Mapping[str, Callable[..., Awaitable[Any]]] | None = None,
+    refused: Answering = lambda _, problem: problem_answer(problem),
 ) -> Service:
-    """A service of these routes. `offers` are more that handlers may take by name, `facts` what its metrics tell."""
+    """A service of these routes.
+
+    `offers` are more that handlers may take by name, `asked` what is made for each request that takes it, `facts` what
+    its metrics tell, `refused` makes the answer to what a handler raised.
+    """
     given = {"db": db, **(offers or {})}
     constant = {key: Provide(_always(thing), use_cache=True, sync_to_thread=False) for key, thing in given.items()}
-    asked = {
+    made = {
         "caller": Provide(_caller),
         "visitor": Provide(_visitor),
         "once": Provide(_once),
         "key": Provide(request_key),
+        **{name: Provide(make) for name, make in (asked or {}).items()},
     }
     app = Litestar(
         [*routes, _healthz, _readyz, _metrics, _openapi],
-        dependencies=constant | asked,
-        exception_handlers={Exception: to_problem},
+        dependencies=constant | made,
+        exception_handlers={Exception: answering(refused)},
         openapi_config=None,  # `kit.openapi` makes the document
         state=State({"name": name, "door": door, "db": db, "ready": ready}),
         request_class=StrictRequest,

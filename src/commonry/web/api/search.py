@@ -1,0 +1,161 @@
+"""The first page, which is also the search: what is shared here, found by words, place, dates and price.
+
+Its address says all that was asked for, so it can be sent to somebody else.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+
+from commonry.contracts.inventory import Category, Item
+from commonry.contracts.money import EXPONENTS
+from commonry.contracts.words import Period
+from commonry.kit.problems import NotValid, Unavailable
+from commonry.web.places import Place, Places
+from commonry.web.rules import dates, maps
+from commonry.web.rules.dates import Chosen
+from commonry.web.visit import Visit, query_of
+
+SHOWN = 24
+ON_MAP = 100
+SORTS = {"": "Best match", "distance": "Nearest", "price": "Cheapest", "newest": "Newest"}
+DISTANCES = {"2": "2 km", "5": "5 km", "10": "10 km", "25": "25 km", "100": "100 km"}
+VIEWS = {"list": ("List", "layout-grid"), "calendar": ("Calendar", "calendar-days"), "map": ("Map", "map")}
+SAID = ("q", "category", "place", "near", "radius_km", "from", "to", "from_time", "to_time", "max", "sort", "view")
+
+
+class Found(Struct):
+    """A page of results."""
+
+    data: list[Item]
+    next_cursor: str | None = None
+
+
+class Categories(Struct):
+    """All categories."""
+
+    data: list[Category]
+
+
+class Asked(NamedTuple):
+    """What the address says: fields as they were typed, and as inventory is asked."""
+
+    said: dict[str, str]
+    chosen: Chosen
+    period: Period | None
+    place: Place | None
+    trouble: str
+
+    def query(self, **more: Any) -> dict[str, Any]:
+        """For `GET /items`."""
+        said, middle = self.said, self.place
+        near = said.get("near") or (f"{middle.lat},{middle.lon}" if middle else None)
+        return {
+            "q": said.get("q") or None,
+            "category": said.get("category") or None,
+            "near": near,
+            "radius_km": said.get("radius_km") or ("25" if near else None),
+            "from": self.period.from_.isoformat() if self.period else None,
+            "to": self.period.to.isoformat() if self.period else None,
+            "max_price": more.pop("most", None),
+            "sort": said.get("sort") or None,
+            **more,
+        }
+
+    def __bool__(self) -> bool:
+        return any(self.said.get(k) for k in SAID if k not in ("view", "sort"))
+
+
+@get(["/"], include_in_schema=False)
+async def home(visit: Visit, places: Places) -> Response[str]:
+    params = dict(visit.request.query_params)
+    asked = await _asked(visit, places, params)
+    view = asked.said.get("view") or "list"
+    view = view if view in VIEWS else "list"
+    told: dict[str, Any] = {
+        "here": "search", "asked": asked, "said": asked.said, "view": view, "views": VIEWS, "sorts": SORTS,
+        "distances": DISTANCES, "places": [], "categories": [], "items": [], "more": None, "trouble": asked.trouble,
+        "away": False, "instead": [], "drawn": None, "item_query": query_of(dates.query(asked.chosen)),
+    }  # fmt: skip
+    try:
+        told["categories"] = (await visit.ask("inventory", "GET", "/api/v1/categories", Categories)).data
+        told["places"] = await places.all()
+        found = await _found(visit, asked, params.get("cursor"), ON_MAP if view == "map" else SHOWN)
+    except NotValid as e:
+        told["trouble"] = told["trouble"] or _plainly(e)
+        return await visit.page("search.html", status=422, **told)
+    except Unavailable:
+        told["away"] = True
+        return await visit.page("search.html", status=503, **told)
+    told["items"] = found.data
+    told["more"] = visit.with_query(cursor=found.next_cursor) if found.next_cursor else None
+    if not found.data and asked:
+        told["instead"] = await _instead(visit, asked)
+    if view == "map":
+        told["drawn"] = maps.drawn([(i.location.lat, i.location.lon) for i in found.data])
+    return await visit.page("search.html", **told)
+
+
+async def _asked(visit: Visit, places: Places, params: Mapping[str, str]) -> Asked:
+    said = {k: params[k].strip()[:200] for k in SAID if params.get(k, "").strip()}
+    chosen, trouble, period, place = dates.chosen(said), "", None, None
+    if chosen.since or chosen.until:
+        made = dates.period(chosen, visit.settings.time_zone)
+        period, trouble = (made, "") if isinstance(made, Period) else (None, made)
+    if (name := said.get("place")) and not said.get("near"):
+        place = await places.called(name)
+        if place is None:
+            trouble = f"We know no place called “{name}” here."
+    return Asked(said, chosen, period, place, trouble)
+
+
+async def _found(visit: Visit, asked: Asked, cursor: str | None, limit: int) -> Found:
+    most = None
+    if price := asked.said.get("max"):
+        try:
+            most = int(float(price.replace(",", ".")) * 10 ** EXPONENTS[visit.settings.currency])
+        except (ValueError, OverflowError):
+            most = None
+    query = asked.query(limit=limit, cursor=cursor, most=most)
+    return await visit.ask("inventory", "GET", "/api/v1/items", Found, query=query)
+
+
+async def _instead(visit: Visit, asked: Asked) -> list[tuple[str, str, int]]:
+    """What would find something: (words, address, how many, at most ten) for each thing one could let go of."""
+    relaxed = {
+        "max": "at any price",
+        "radius_km": "further away",
+        "category": "in any category",
+        "from": "on any dates",
+        "place": "anywhere",
+        "near": "anywhere",
+        "q": "whatever it is called",
+    }
+    found: list[tuple[str, str, int]] = []
+    for field, words in relaxed.items():
+        if field not in asked.said:
+            continue
+        gone = {"from", "to", "from_time", "to_time"} if field == "from" else {field}
+        gone |= {"radius_km", "place", "near"} if field in ("place", "near") else set()
+        said = {k: v for k, v in asked.said.items() if k not in gone}
+        if field == "radius_km":
+            said["radius_km"] = "100"
+        freer = asked._replace(
+            said=said,
+            period=None if "from" in gone else asked.period,
+            place=None if "place" in gone else asked.place,
+        )
+        some = await _found(visit, freer, None, 10)
+        if some.data:
+            found.append((words, f"/?{query_of(said)}", len(some.data)))
+    return found
+
+
+def _plainly(refused: NotValid) -> str:
+    return f"That search could not be understood: {refused.detail}"
+
+
+routes: list[HTTPRouteHandler] = [home]
