@@ -63,7 +63,7 @@ async def read(someone, path):
 async def test_the_whole_is_well(someone):
     status, told, _ = await someone.call("GET", "/status")
     assert (status, told["status"]) == (200, "ok")
-    assert set(told["services"]) == {"users", "inventory", "bookings", "payments", "analytics"}
+    assert set(told["services"]) == {"users", "inventory", "bookings", "payments", "analytics", "web"}
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", told["version"])
 
 

@@ -90,9 +90,9 @@ class Gateway(NamedTuple):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if route := route_for(path):
+        if (route := route_for(path)) and (service := self.services.get(route.service)):
             scope["path_template"], scope["methods"] = route.prefix, self.documents.methods
-            await self.answers(scope, receive, send, self.services[route.service])
+            await self.answers(scope, receive, send, service)
         elif own := self.own.get(path):
             await _answer_own(path, own, scope, send)
         elif path.startswith("/problems/"):

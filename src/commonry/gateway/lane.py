@@ -101,13 +101,14 @@ class Lane(Strict):
         if not head.may_be_relayed or (not personal and not self.cache.passes(target)):
             return None
         route = route_of(target)
-        if route is None or (personal and self.cache.is_for_all(target)):
+        service = route and self.services.get(route.service)
+        if route is None or service is None or (personal and self.cache.is_for_all(target)):
             return None
         address = self._peer(head)
         self._limits = self._admitted(address)
         if self._limits is None:
             return None
-        service, limits = self.services[route.service], lines(self._limits) if self._limits else b""
+        limits = lines(self._limits) if self._limits else b""
         if isinstance(service, FarService):
             relay = Relay(self, self.edge, head, route.prefix, limits)
             return relay if relay.begin(service, target, address) else None
