@@ -189,7 +189,7 @@ def test_where_nothing_is_there_is_nothing_to_back_up(tmp_path):
     assert refusal("backup", "--data", str(tmp_path / "no")).startswith("There is no Commonry in ")
     assert not (tmp_path / "no").exists()
     url = "postgresql://me@db/{service}"
-    assert "of your own" in refusal("backup", "--data", str(tmp_path), COMMONRY_DATABASE_URL=url)
+    assert "of your own" in refusal("backup", str(tmp_path), COMMONRY_DATABASE_URL=url)
 
 
 def test_a_place_that_cannot_be_written(source, tmp_path):

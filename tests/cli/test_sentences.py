@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import zipfile
 from collections import namedtuple
 from pathlib import Path
 
@@ -178,5 +179,51 @@ def test_the_doctor_of_nothing_says_what_to_do(tmp_path):
     code, told, _ = said("doctor", "--data", str(tmp_path), "--url", f"http://127.0.0.1:{free_port()}")
     assert code == 1
     assert "commonry up" in told
-    assert "WRONG  PostgreSQL" in told
+    assert "ok     PostgreSQL" in told
     assert "WRONG  address" in told
+
+
+def test_a_database_of_ones_own_is_neither_backed_up_nor_restored_into(tmp_path):
+    elsewhere = {"COMMONRY_DATABASE_URL": "postgresql://127.0.0.1:1/{service}"}
+    line = refusal("backup", str(tmp_path / "b.zip"), **elsewhere)
+    assert "back it up with that server's tools" in line
+    (tmp_path / "b.zip").write_bytes(b"x")
+    line = refusal("restore", str(tmp_path / "b.zip"), **elsewhere)
+    assert "a backup is restored into a folder: name it with --data." in line
+
+
+def test_a_folder_that_is_named_wins_over_the_environments_database(tmp_path):
+    elsewhere = {"COMMONRY_DATABASE_URL": "postgresql://127.0.0.1:1/{service}"}
+    line = refusal("backup", str(tmp_path / "b.zip"), "--data", str(tmp_path), **elsewhere)
+    assert line == f"There is no Commonry in {tmp_path}: name its folder with --data."
+
+
+def test_a_backups_name_is_a_folder_that_is_there_or_ends_in_zip(tmp_path):
+    line = refusal("backup", f"{tmp_path}/new-folder/")
+    assert line == f"There is no folder {tmp_path}/new-folder: make it first, or choose a name that ends in .zip."
+
+
+def test_an_export_is_called_by_its_name_when_somebody_restores_it(tmp_path):
+    with zipfile.ZipFile(tmp_path / "e.zip", "w") as export:
+        export.writestr("datapackage.json", "{}")
+    line = refusal("restore", str(tmp_path / "e.zip"), "--data", str(tmp_path / "new"))
+    assert line == f"{tmp_path}/e.zip is an export, not a backup: `commonry import` takes the items.csv in it."
+
+
+def test_a_database_that_is_away_is_said_in_one_sentence_at_once():
+    line = refusal("promote", "ada@example.org", COMMONRY_DATABASE_URL="postgresql://127.0.0.1:1/{service}")
+    assert line.startswith("The database refuses: ")
+    assert "127.0.0.1" in line
+
+
+def test_the_doctor_of_a_machine_without_databases_looks_at_the_platform_alone(tmp_path):
+    code, told, _ = said("doctor", "--data", str(tmp_path / "none"), "--url", "http://127.0.0.1:1")
+    assert code == 1
+    assert "ok     PostgreSQL         none here: `commonry up` makes one; COMMONRY_DATABASE_URL names another" in told
+    assert [line for line in told.splitlines() if line.startswith("WRONG")] == [
+        "WRONG  address            no Commonry answers at http://127.0.0.1:1: start it, or name its address with --url"
+    ]
+
+
+def test_an_option_that_is_none_ends_with_code_2():
+    assert said("up", "--no-such-option")[0] == 2

@@ -158,6 +158,12 @@ def test_https_by_caddy_and_each_client_is_counted_by_its_own_address(door: Door
     assert door.ask("GET", "/api/v1/items", "127.0.0.3")[0] == 200
 
 
+def test_metrics_are_not_for_the_street(door: Door) -> None:
+    assert door.ask("GET", "/metrics", "127.0.0.5")[0] == 404
+    with urllib.request.urlopen(f"{door.platform.url}/metrics", timeout=10) as inside:
+        assert inside.status == 200
+
+
 def test_nobody_else_is_trusted(door: Door) -> None:
     with pytest.raises(urllib.error.URLError):  # signed by nobody whom this machine knows
         urllib.request.urlopen(f"https://localhost:{door.port}/healthz", timeout=10)

@@ -38,7 +38,7 @@ data_option = click.option(
 def backup(file: Path | None, data: Path | None, force: bool) -> None:
     """Write everything into one file, whether the platform runs or not.
 
-    FILE is a name or a folder; without it, a new file in this folder.
+    FILE is a name that ends in .zip, or a folder; without it, a new file in this folder.
     """
     from commonry.cli import backups
     from commonry.contracts.settings import Settings
@@ -47,12 +47,17 @@ def backup(file: Path | None, data: Path | None, force: bool) -> None:
     target = _target(file, force)
     with plainly(), Line() as tell:
         try:
-            manifest = backups.take(load(Settings, data=data and str(data)), target, tell)
+            manifest = backups.take(load(Settings, data=data and str(data), database_url=_whose(data)), target, tell)
         except OSError as e:
             if e.filename == str(target) and e.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise Trouble(f"{target} cannot be written ({e.strerror}): choose another place.") from e
             raise
     click.echo(f"Wrote {target}: {manifest}, {target.stat().st_size:,} bytes.")
+
+
+def _whose(data: Path | None) -> str | None:
+    """A folder that somebody names has its own database, whatever the environment says of another one."""
+    return "" if data else None
 
 
 def _target(file: Path | None, force: bool) -> Path:
@@ -61,6 +66,8 @@ def _target(file: Path | None, force: bool) -> Path:
     if file is None or file.is_dir():
         name = f"commonry-{datetime.now(UTC).astimezone():%Y%m%d-%H%M%S}.zip"
         return Path(file or Path.cwd(), name)
+    if file.suffix.lower() != ".zip":
+        raise Trouble(f"There is no folder {file}: make it first, or choose a name that ends in .zip.")
     if file.exists() and not force:
         raise Trouble(f"{file} is there already: choose another name, or replace it with --force.")
     return file
@@ -80,7 +87,7 @@ def restore(file: Path, data: Path | None, check: bool) -> None:
     with plainly(), Line() as tell:
         if not file.is_file():
             raise Trouble(f"There is no file {file}.")
-        settings = load(Settings, data=data and str(data))
+        settings = load(Settings, data=data and str(data), database_url=_whose(data))
         manifest = backups.check(file, tell) if check else backups.put_back(file, settings, tell)
     if check:
         made = f"{manifest.made_at:%Y-%m-%d %H:%M} UTC by Commonry {manifest.commonry}"

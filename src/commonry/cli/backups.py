@@ -7,6 +7,7 @@ where it belongs, compared, and only then moved there, the database last.
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -80,7 +81,11 @@ def take(settings: Settings, target: Path, tell: Tell) -> Manifest:
 @contextmanager
 def _server(settings: Settings, folder: Path) -> Generator[EmbeddedPostgres]:
     """The embedded server, as it runs already or started for the moment."""
-    _refuse_a_server_of_ones_own(settings)
+    if settings.database_url:
+        raise Trouble(
+            "COMMONRY_DATABASE_URL names a PostgreSQL of your own: back it up with that server's tools, or name"
+            " a folder with --data."
+        )
     if not (folder / "cluster").exists():
         raise Trouble(f"There is no Commonry in {folder}: name its folder with --data.")
     server = EmbeddedPostgres(folder)
@@ -92,11 +97,6 @@ def _server(settings: Settings, folder: Path) -> Generator[EmbeddedPostgres]:
         yield server
     finally:
         server.stop()
-
-
-def _refuse_a_server_of_ones_own(settings: Settings) -> None:
-    if settings.database_url:
-        raise Trouble("COMMONRY_DATABASE_URL names a PostgreSQL of your own: back it up with that server's tools.")
 
 
 def _dump_of(database: str) -> str:
@@ -140,7 +140,13 @@ def opened_backup(source: Path) -> Generator[tuple[Reading, Manifest]]:
         with opened(source) as archive:
             yield archive, _readable(archive, source)
     except Broken as e:
+        if _is_export(source):
+            raise Trouble(f"{source} is an export, not a backup: `commonry import` takes the items.csv in it.") from e
         raise Trouble(f"{source} {e}.") from e
+
+
+def _is_export(source: Path) -> bool:
+    return zipfile.is_zipfile(source) and "datapackage.json" in zipfile.ZipFile(source).namelist()
 
 
 def _readable(archive: Reading, source: Path) -> Manifest:
@@ -179,7 +185,11 @@ def _check(archive: Reading, tell: Tell) -> None:
 
 def put_back(source: Path, settings: Settings, tell: Tell) -> Manifest:
     """Restore a backup into the data folder, which must not have a database, and compare what came of it."""
-    _refuse_a_server_of_ones_own(settings)
+    if settings.database_url:
+        raise Trouble(
+            "COMMONRY_DATABASE_URL names a PostgreSQL of your own, and a backup is restored into a folder: name it with"
+            " --data."
+        )
     folder = data_folder(settings)
     with opened_backup(source) as (archive, manifest):
         _refuse_what_is_there(folder)

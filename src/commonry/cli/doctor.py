@@ -98,6 +98,10 @@ async def _databases(settings: "Settings") -> AsyncIterator[Finding]:
 
     if not settings.database_url:
         server = EmbeddedPostgres(data_folder(settings))
+        if not (data_folder(settings) / "cluster").exists():
+            words = "none here: `commonry up` makes one; COMMONRY_DATABASE_URL names another"
+            yield Finding("PostgreSQL", True, words)
+            return
         if not server.runs_elsewhere():
             yield Finding("PostgreSQL", False, "does not run: start the platform with `commonry up`")
             return

@@ -1,5 +1,6 @@
 """`commonry export`: everything in open formats, straight from the databases; or one's own items, through the API."""
 
+import errno
 import sys
 from pathlib import Path
 
@@ -61,7 +62,14 @@ def _everything(target: Path, data: Path | None) -> None:
     from commonry.kit.settings import load
 
     with plainly(), Line() as tell:
-        done = exports.take(load(Settings, data=data and str(data)), target, tell)
+        try:
+            done = exports.take(load(Settings, data=data and str(data)), target, tell)
+        except PermissionError as e:
+            raise Trouble(f"{target} cannot be written ({e.strerror}): choose another place.") from e
+        except OSError as e:
+            if e.errno == errno.EROFS:
+                raise Trouble(f"{target} cannot be written ({e.strerror}): choose another place.") from e
+            raise
     click.echo(f"Wrote {target}: {done.tables} tables, {done.rows:,} rows.")
     if not done.is_one_moment:
         click.echo("Each service's tables are of one moment, but not all services' of the same.", err=True)

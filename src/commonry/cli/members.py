@@ -16,10 +16,12 @@ def promote(email: str, data: Path | None) -> None:
 
     from commonry.cli.storage import databases
     from commonry.contracts.settings import Settings
+    from commonry.kit import migrate
     from commonry.kit.settings import load
 
     with plainly():
         with databases(load(Settings, data=data and str(data))) as known:
+            migrate.current(known.database("users"))  # whoever is away says so at once
             done = asyncio.run(made_manager(known.database("users"), email))
         if not done:
             raise Trouble(f"There is no active member {email}: register first, then promote.")
