@@ -94,6 +94,20 @@ MONEY = lines(
     {"{{kind}} {{currency}}": "60 * sum by (kind, currency) (rate(commonry_money_minor_total[$__rate_interval]))"},
     w=12,
 )
+WAREHOUSE = lines(
+    "Age of the warehouse's numbers",
+    "How long ago they were true. A run every fifteen minutes keeps it below half an hour; six hours is an alert.",
+    "s",
+    {"{{job}}": "time() - max by (job) (commonry_etl_as_of_timestamp_seconds)"},
+    w=12,
+)
+WAREHOUSE_TIME = lines(
+    "What a run of the warehouse takes",
+    "The last run's steps. `extract` grows with what has changed, `transform` with all there is.",
+    "s",
+    {"{{step}}": "max by (step) (commonry_etl_seconds)"},
+    w=12,
+)
 
 SHEET = Sheet(
     "overview",
@@ -104,5 +118,6 @@ SHEET = Sheet(
         Row("People's requests", (BURNING, GATEWAY_RATE, GATEWAY_TIME)),
         Row("Services", (SERVICE_RATE, SERVICE_FAILS, SERVICE_TIME)),
         Row("Bookings and money", (BOOKINGS, MONEY)),
+        Row("The warehouse", (WAREHOUSE, WAREHOUSE_TIME)),
     ),
 )

@@ -8,6 +8,7 @@ from commonry.cli.etl import etl
 from commonry.cli.exporting import export
 from commonry.cli.loading import demo, import_
 from commonry.cli.members import promote
+from commonry.cli.reporting import report
 from commonry.cli.serving import migrate, serve
 from commonry.cli.up import up
 
@@ -31,5 +32,5 @@ def commonry() -> None:
     """
 
 
-for command in (up, demo, import_, export, promote, backup, restore, etl, doctor, serve, migrate):
+for command in (up, demo, import_, export, promote, backup, restore, etl, report, doctor, serve, migrate):
     commonry.add_command(command)

@@ -48,7 +48,7 @@ async def gateway(
     answers = ResponseCache(shared, settings.cache_bytes, shared=bool(settings.cache_url))
     documents, health = Documents(peers), Health(peers, answers.told)
     admission = Admission(settings, shared)
-    app = Gateway(services, answers, documents, own_addresses(peers, documents, health))
+    app = Gateway(services, answers, documents, own_addresses(documents, health))
     edge = Edge(app, admission, settings.max_body)
     door = Door(edge, lane.protocol(edge, answers, services, settings))
     far = [peer.replicas for peer in peers.values() if isinstance(peer, Far)]
@@ -66,7 +66,7 @@ async def gateway(
             await service.close()
 
 
-def own_addresses(peers: Mapping[str, Near | Far], documents: Documents, health: Health) -> dict[str, Own]:
+def own_addresses(documents: Documents, health: Health) -> dict[str, Own]:
     """Path → what answers it."""
     return {
         "/api/style.css": pages.style,

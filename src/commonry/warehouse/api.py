@@ -18,6 +18,7 @@ from commonry.kit.problems import NotAllowed, NotFound
 from commonry.kit.service import Service
 from commonry.warehouse import jobs, serving
 from commonry.warehouse.folder import Folder
+from commonry.warehouse.insights.figures import figures
 
 SIGNED_IN: list[dict[str, list[str]]] = [{"bearer": []}]
 AT_A_TIME = 2
@@ -37,6 +38,25 @@ class Numbers(Struct):
     next_cursor: str | None = None
     totals: dict[str, Any] | UnsetType = UNSET
     """With the overview: all of it in one row."""
+
+
+class Plot(Struct):
+    """An insight: a drawing that may stand in a page, the table behind it, and the mart that has all of it."""
+
+    name: str
+    title: str
+    words: str
+    mart: str
+    svg: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+class Plots(Struct):
+    """All insights, as of the last run."""
+
+    as_of: datetime
+    data: list[Plot]
 
 
 class Analytics:
@@ -59,6 +79,12 @@ class Analytics:
         """All of it. Raises `NotFound` before the first build."""
         return await self._asked(serving.whole, mart, form)
 
+    async def plots(self) -> Plots:
+        """Every insight of the last twelve months. Raises `NotFound` before the first build."""
+        marts, as_of = await self._asked(serving.everything)
+        shown = figures(marts, as_of.date().replace(day=1))
+        return Plots(as_of, [Plot(*f) for f in shown])
+
     async def _asked(self, question: Any, *about: Any) -> Any:
         async with self._turns:
             try:
@@ -67,6 +93,20 @@ class Analytics:
                 raise NotFound("There are no numbers yet: the warehouse has not been built.") from e
             except ModuleNotFoundError as e:
                 raise NotFound("This platform was installed without its warehouse.") from e
+
+
+@get(
+    "/api/v1/analytics/plots",
+    summary="Plots of all of it (managers)",
+    description="Each insight as an SVG drawing with its table, of the last twelve months.",
+    operation_id="analytics_plots",
+    tags=["analytics"],
+    security=SIGNED_IN,
+)
+async def plots(caller: Caller, analytics: Analytics) -> Plots:
+    if not caller.manages:
+        raise NotAllowed
+    return await analytics.plots()
 
 
 def _route(mart: str) -> HTTPRouteHandler:
@@ -94,7 +134,7 @@ def _route(mart: str) -> HTTPRouteHandler:
     return read
 
 
-ROUTES = [_route(mart) for mart in serving.MARTS]
+ROUTES = [plots, *(_route(mart) for mart in serving.MARTS)]
 
 
 def build(around: Surroundings) -> Service:

@@ -41,6 +41,13 @@ def rows(folder: Folder, mart: str, first: int, limit: int) -> Rows:
         return Rows(as_of(duck), _dicts(duck.execute(query.as_string())))
 
 
+def everything(folder: Folder) -> tuple[dict[str, list[dict[str, Any]]], datetime]:
+    """All rows of every mart, of one build, and as of when they are. Raises `NoBuild`."""
+    with _current(folder) as duck:
+        found = {name: _dicts(duck.execute(_all_of(mart).as_string())) for name, mart in MARTS.items()}
+        return found, as_of(duck)
+
+
 def whole(folder: Folder, mart: str, form: Form) -> bytes:
     """All of a mart as a file. Raises `NoBuild`."""
     with _current(folder) as duck, tempfile.TemporaryDirectory() as there:
