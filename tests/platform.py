@@ -300,7 +300,8 @@ def far(folder: Path, env: Mapping[str, str], replicas: Mapping[str, int] = TWIC
         server.create_databases(OWNERS)
         template = url_of(server)
     peers = {f"COMMONRY_{service.upper()}_URL": ",".join(urls[n] for n in every[service]) for service in OWNERS}
-    told = dict(env) | peers | {"COMMONRY_DATABASE_URL": template, "COMMONRY_SERVICE_TOKEN": secrets.token_hex(16)}
+    told = {"COMMONRY_DATA": str(folder / "kept")} | dict(env) | peers
+    told |= {"COMMONRY_DATABASE_URL": template, "COMMONRY_SERVICE_TOKEN": secrets.token_hex(16)}
     platform = Platform("far", urls["gateway"], told, folder / "data", server=server)
     subprocess.run(
         [sys.executable, "-m", "commonry", "migrate"], env=_environment(told), check=True, capture_output=True

@@ -7,7 +7,10 @@ must reach people.
 
 import asyncio
 import math
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +82,10 @@ def _address(url: str) -> str:
     return url.removeprefix("http://")
 
 
+A_THINGS_YEAR = 150
+"""Rounds, each two days further on: a thing can be booked for a year ahead."""
+
+
 class Traffic:
     """A few people who look, book, pay, pick up, return, cancel; over and over, until told to stop."""
 
@@ -103,6 +110,9 @@ class Traffic:
         place = {"lat": 52.5, "lon": 13.4, "label": "Here", "address": "Street 1"}
         item = await self.owner.must("POST", "/items", asked | {"location": place, "booking_mode": "instant"})
         while not self._over.is_set():
+            if self.rounds % A_THINGS_YEAR == A_THINGS_YEAR - 1:
+                _, another, _ = await self.owner.call("POST", "/items", asked | {"location": place})
+                item, self._day = (another, 0) if another and another.get("id") else (item, self._day)
             await self._look(item["id"])
             await self._borrow(item["id"])
             self.rounds += 1
@@ -145,6 +155,7 @@ def traffic(scene: Scene) -> Iterator[Traffic]:
 @pytest.mark.faults
 def test_what_breaks_reaches_people_and_every_panel_shows_something(scene: Scene, traffic: Traffic):
     watch, told = scene.watch, scene.watch.receiver
+    _warehouse(scene.platform)
     jobs = {job["job_name"] for job in _jobs()}
     until(lambda: watch.targets() == {job: {"up"} for job in jobs}, "everything is scraped", instead=watch.targets)
     until(lambda: told.alerts("/dead-man"), "the watchdog is heard")
@@ -177,6 +188,14 @@ def test_what_breaks_reaches_people_and_every_panel_shows_something(scene: Scene
     assert watch.rule_troubles() == []
     _every_panel_shows_something(watch)
     _rules_and_lists_name_what_there_is(watch)
+
+
+def _warehouse(platform: Platform) -> None:
+    """It is brought up to date once; its numbers are the gateway's to tell."""
+    command = [sys.executable, "-m", "commonry", "etl", "run", "--compare"]
+    told = os.environ | platform.env | {"COMMONRY_FAILPOINTS": ""}
+    done = subprocess.run(command, check=False, env=told, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
 
 
 def _jobs() -> list[dict[str, Any]]:

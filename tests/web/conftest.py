@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from tests.inside import count
 from tests.platform import Person, Platform
 from tests.web.pages import Browser
 
@@ -20,6 +21,20 @@ async def browse(platform: Platform) -> AsyncIterator[Callable[..., Browser]]:
     yield make
     for browser in opened:
         await browser.close()
+
+
+@pytest.fixture
+def managing(platform: Platform, people: Callable[..., Awaitable[Person]]) -> Callable[[], Awaitable[Person]]:
+    """A manager of the community."""
+
+    async def make() -> Person:
+        meg = await people("meg")
+        count(
+            platform, "users", f"UPDATE members SET roles = '{{member,manager}}' WHERE id = '{meg.id}' RETURNING 1 AS n"
+        )
+        return await meg.login()
+
+    return make
 
 
 @pytest.fixture

@@ -85,7 +85,8 @@ async def test_list_and_map_show_the_same(browse, people):
 
 async def test_odd_questions_are_answered_in_words(browse):
     for query in (
-        "from=2026-13-45&to=x", "from=2027-05-02&to=2027-05-01", "cursor=nonsense", "near=here", "radius_km=-1&near=1,1",
+        "from=2026-13-45&to=x", "from=2027-05-02&to=2027-05-01", "cursor=nonsense", "near=here",
+        "radius_km=-1&near=1,1",
         "max=lots", "sort=sideways", "view=upside-down", "q=" + "x" * 500, "category=no-such", "from_time=25:61",
         "from=9999-12-31&to=9999-12-31", "max=inf", "max=1e400", "max=nan", "q=%00",
     ):  # fmt: skip

@@ -126,6 +126,14 @@ class Booking(Message, rename={"from_": "from"}, kw_only=True):
     updated_at: datetime
 
 
+class RefundPreview(Message, kw_only=True):
+    """GET /bookings/{id}/refund: what a cancellation by the caller would give back at this moment; null when nothing
+    was to be paid.
+    """
+
+    refund: Money | None = None
+
+
 class TimelineEntry(Message, kw_only=True):
     """Something that happened to a booking: when, what, by whom (null: the platform), in plain words."""
 

@@ -3,7 +3,7 @@
 from typing import Any, cast
 from uuid import UUID
 
-from litestar import post
+from litestar import get, post
 
 from commonry.bookings.api.bookings import Key, visible
 from commonry.bookings.rules import policies, views
@@ -11,7 +11,7 @@ from commonry.bookings.rules.transitions import COMMANDS
 from commonry.bookings.saga.engine import Saga
 from commonry.bookings.store import bookings as store
 from commonry.bookings.store.bookings import Running
-from commonry.contracts.bookings import Booking, Decision, HandoverReport, Why
+from commonry.contracts.bookings import Booking, Decision, HandoverReport, RefundPreview, Why
 from commonry.contracts.money import Money
 from commonry.contracts.problems import NotInThatState, TooEarly
 from commonry.kit import clock, idempotency
@@ -54,6 +54,20 @@ async def decline(booking_id: UUID, caller: Caller, key: Key, saga: Saga, data: 
 async def cancel(booking_id: UUID, caller: Caller, key: Key, saga: Saga, data: Why | None = None) -> Booking:
     row = await allowed(saga, booking_id, caller, "cancel")
     return await give(saga, row, caller, "cancel", key, note=_note(data), refund=_refund(row, caller))
+
+
+@get(
+    PATH + "/refund",
+    summary="What a cancellation would give back now",
+    operation_id="preview_refund",
+    tags=["bookings"],
+    security=[{"bearer": []}],
+)
+async def refund_preview(booking_id: UUID, caller: Caller, saga: Saga) -> RefundPreview:
+    row = await allowed(saga, booking_id, caller, "cancel")
+    if row.step not in COMMANDS["cancel"].from_:
+        raise NotInThatState(state=row.booking.state)
+    return RefundPreview(refund=_refund(row, caller) or row.booking.total)
 
 
 def _note(data: Why | None) -> str:
@@ -137,4 +151,4 @@ async def resolve(booking_id: UUID, data: Decision, caller: Caller, key: Key, sa
     return await give(saga, row, caller, "resolve", key, claim=claim)
 
 
-routes = [accept, decline, cancel, pickup, bring_back, no_show, dispute, resolve]
+routes = [accept, decline, cancel, refund_preview, pickup, bring_back, no_show, dispute, resolve]

@@ -32,8 +32,8 @@ class Reviews(Struct):
 async def item_page(visit: Visit, item_id: UUID) -> Response[str]:
     item = await visit.ask("inventory", "GET", f"/api/v1/items/{item_id}", Item)
     params = dict(visit.request.query_params)
-    chosen, quantity = dates.chosen(params), _quantity(params.get("quantity", ""), item)
-    quote, trouble = await _quoted(visit, item, chosen, quantity)
+    chosen, quantity = dates.chosen(params), quantity_of(params.get("quantity", ""), item)
+    quote, trouble = await quoted(visit, item, chosen, quantity)
     owner = (await visit.named(item.owner_id)).get(item.owner_id)
     reviews = await _reviews(visit, item)
     authors = await visit.named(*(r.author_id for r in reviews))
@@ -73,7 +73,7 @@ async def month_of(visit: Visit, item: Item, said: str, chosen: Chosen | None = 
     return months.month(first, today, item.time_zone, found.free, today + timedelta(days=item.horizon_days))
 
 
-async def _quoted(visit: Visit, item: Item, chosen: Chosen, quantity: int) -> tuple[Quote | None, str]:
+async def quoted(visit: Visit, item: Item, chosen: Chosen, quantity: int) -> tuple[Quote | None, str]:
     """The price for the dates, or the sentence that says why there is none."""
     if not chosen.since and not chosen.until:
         return None, ""
@@ -108,7 +108,7 @@ async def _reviews(visit: Visit, item: Item) -> list[Review]:
     return [r for r in found.data if r.item_id == item.id and r.side == "borrower"][:SHOWN_REVIEWS]
 
 
-def _quantity(said: str, item: Item) -> int:
+def quantity_of(said: str, item: Item) -> int:
     return max(1, min(int(said), item.quantity)) if said.isdecimal() and len(said) < 5 else 1
 
 

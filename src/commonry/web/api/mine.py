@@ -1,5 +1,91 @@
-"""What concerns oneself: what one borrows and lends, and what was written."""
+"""What concerns oneself: what one borrows, and what one lends and earns."""
 
+from typing import Any
+
+from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
 
-routes: list[HTTPRouteHandler] = []
+from commonry.contracts.bookings import Booking, Side
+from commonry.contracts.inventory import Item
+from commonry.contracts.payments import StatementLine
+from commonry.kit.problems import Unavailable
+from commonry.web.rules import deeds
+from commonry.web.visit import Visit
+
+MOST = 100
+
+
+class Bookings(Struct):
+    """A page of bookings."""
+
+    data: list[Booking]
+    next_cursor: str | None = None
+
+
+class Items(Struct):
+    """A page of items."""
+
+    data: list[Item]
+    next_cursor: str | None = None
+
+
+class Statement(Struct):
+    """A page of movements."""
+
+    data: list[StatementLine]
+    next_cursor: str | None = None
+
+
+@get("/borrowing", include_in_schema=False)
+async def borrowing(visit: Visit) -> Response[str]:
+    visit.signed_in()
+    found = await _bookings(visit, "borrower")
+    people = await visit.named(*(b.owner_id for b in found.data))
+    shelves = deeds.shelves(found.data, "borrower")
+    more = visit.with_query(cursor=found.next_cursor) if found.next_cursor else None
+    return await visit.page("borrowing.html", here="borrowing", shelves=shelves, people=people, more=more)
+
+
+@get("/lending", include_in_schema=False)
+async def lending(visit: Visit) -> Response[str]:
+    me = visit.signed_in().id
+    found = await _bookings(visit, "owner")
+    query = {"owner": str(me), "sort": "newest", "limit": MOST}
+    items = await visit.ask("inventory", "GET", "/api/v1/items", Items, query=query)
+    people = await visit.named(*(b.borrower_id for b in found.data))
+    return await visit.page(
+        "lending.html",
+        here="lending",
+        shelves=deeds.shelves(found.data, "owner"),
+        people=people,
+        items=items.data,
+        earned=await _earned(visit),
+        more=visit.with_query(cursor=found.next_cursor) if found.next_cursor else None,
+    )
+
+
+async def _bookings(visit: Visit, role: Side) -> Bookings:
+    query = {"role": role, "limit": MOST, "cursor": visit.request.query_params.get("cursor")}
+    return await visit.ask("bookings", "GET", "/api/v1/bookings", Bookings, query=query)
+
+
+async def _earned(visit: Visit) -> list[tuple[int, str]]:
+    """What loans have brought, by currency: (minor units, currency)."""
+    sums: dict[str, int] = {}
+    query: dict[str, Any] = {"limit": MOST}
+    try:
+        while True:
+            some = await visit.ask("payments", "GET", "/api/v1/payments/statement", Statement, query=query)
+            for line in some.data:
+                if line.amount > 0 and line.kind == "payout":
+                    sums[line.currency] = sums.get(line.currency, 0) + line.amount
+            if some.next_cursor is None:
+                break
+            query["cursor"] = some.next_cursor
+    except Unavailable:
+        return []
+    return [(amount, currency) for currency, amount in sorted(sums.items())]
+
+
+routes: list[HTTPRouteHandler] = [borrowing, lending]
