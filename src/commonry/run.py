@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from commonry.bookings.api import build as bookings
+from commonry.contracts.analytics import Analytics
 from commonry.contracts.bookings import Bookings
 from commonry.contracts.inventory import Inventory
 from commonry.contracts.payments import Payments
@@ -95,6 +96,7 @@ async def running(
         inventory=Inventory(located["inventory"], token),
         bookings=Bookings(located["bookings"], token),
         payments=Payments(located["payments"], token),
+        analytics=Analytics(located["analytics"], token) if "analytics" in located else None,
     )
     shared = cache or await _cache(settings, several=len(here) < len(SERVICES))
     door = Door(peers.users.validate, shared, token)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from commonry.contracts.analytics import Analytics
 from commonry.contracts.bookings import Bookings
 from commonry.contracts.inventory import Inventory
 from commonry.contracts.payments import Payments
@@ -21,6 +22,8 @@ class Peers:
     inventory: Inventory
     bookings: Bookings
     payments: Payments
+    analytics: Analytics | None = None
+    """None where this platform has no warehouse."""
 
     async def tell(self, receiver: str, topic: str, event_id: str, event: object) -> None:
         """Deliver an event to the service called `receiver`."""

@@ -212,23 +212,26 @@ class Client:
         token: str | None = None,
         key: str | None = None,
         client: str = "",
+        kind: str = "application/json",
+        if_match: str | None = None,
         timeout: float = TIMEOUT,
         repeatable: bool = False,
     ) -> T:
         """One call as the service itself, or as a person when `token` is given. Raises the other side's problem.
 
-        `client` is the address of whom it is asked for. `repeatable` says of a call that changes something that doing
-        it twice does no harm.
+        A body of bytes is sent as it is, as of this `kind`. `client` is the address of whom it is asked for.
+        `repeatable` says of a call that changes something that doing it twice does no harm.
         """
         timeout = deadlines.left(timeout)
         if timeout <= 0:
             raise Unavailable(f"There was no time left to ask {self.peer.name}.")
-        headers = outgoing_ids() | ({"content-type": "application/json"} if body is not None else {})
+        headers = outgoing_ids() | ({"content-type": kind} if body is not None else {})
         headers |= {"authorization": f"Bearer {token}"} if token else {SERVICE_HEADER: self._service_token}
         headers |= {"idempotency-key": key} if key else {}
         headers |= {"commonry-client": client} if client else {}
+        headers |= {"if-match": if_match} if if_match else {}
         said = urlencode({k: v for k, v in (query or {}).items() if v is not None})
-        sent = msgspec.json.encode(body) if body is not None else b""
+        sent = body if isinstance(body, bytes) else msgspec.json.encode(body) if body is not None else b""
         headers[deadlines.HEADER] = deadlines.said(timeout)
         got = await self.peer.call(
             method,

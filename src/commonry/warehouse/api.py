@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 from msgspec import UNSET, Struct, UnsetType
 
+from commonry.contracts.analytics import Plot, Plots
 from commonry.contracts.surroundings import Surroundings
 from commonry.kit import service
 from commonry.kit.auth import Caller
@@ -40,25 +41,6 @@ class Numbers(Struct):
     """With the overview: all of it in one row."""
 
 
-class Plot(Struct):
-    """An insight: a drawing that may stand in a page, the table behind it, and the mart that has all of it."""
-
-    name: str
-    title: str
-    words: str
-    mart: str
-    svg: str
-    columns: list[str]
-    rows: list[list[str]]
-
-
-class Plots(Struct):
-    """All insights, as of the last run."""
-
-    as_of: datetime
-    data: list[Plot]
-
-
 class Analytics:
     """Answers from the current build, a few questions at a time."""
 
@@ -83,7 +65,7 @@ class Analytics:
         """Every insight of the last twelve months. Raises `NotFound` before the first build."""
         marts, as_of = await self._asked(serving.everything)
         shown = figures(marts, as_of.date().replace(day=1))
-        return Plots(as_of, [Plot(*f) for f in shown])
+        return Plots(as_of=as_of, data=[Plot(**f._asdict()) for f in shown])
 
     async def _asked(self, question: Any, *about: Any) -> Any:
         async with self._turns:

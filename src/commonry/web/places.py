@@ -38,6 +38,12 @@ class Places:
         self._inventory, self._kept, self._until = around.peers.inventory, list[Place](), 0.0
         lat, lon, label = around.settings.place.split(",", 2)
         self._middle = Place(label.strip(), float(lat), float(lon), 0)
+        self.middle = (float(lat), float(lon))
+        """Of the community: latitude, longitude."""
+
+    def forget(self) -> None:
+        """Something was listed, perhaps at a new place."""
+        self._until = 0.0
 
     async def all(self) -> list[Place]:
         """The places, the community's own middle among them."""

@@ -27,7 +27,7 @@ from commonry.web.rules.words import DONE
 
 T = TypeVar("T")
 SESSION, FORM = "commonry", "commonry-form"
-NAMED_FOR = 60.0
+NAMED_FOR = 15.0
 """Seconds for which a member's public part is remembered."""
 MOST_NAMED = 5_000
 
@@ -144,9 +144,9 @@ class Visit:
         made.cookies.append(self._cookie(SESSION, session.access_token, max(60, left)))
         return made
 
-    def sign_out(self, where: str) -> Response[None]:
+    def sign_out(self, where: str, done: str = "signed-out") -> Response[None]:
         """On to `where` as nobody."""
-        made = self.go(where, "signed-out")
+        made = self.go(where, done)
         made.cookies.append(self._cookie(SESSION, "", 0))
         return made
 

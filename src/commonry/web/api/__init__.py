@@ -8,14 +8,28 @@ lending, inbox), `lend` (an item's own pages for its owner), `account` (join, si
 from commonry.contracts.surroundings import Surroundings
 from commonry.kit import service
 from commonry.kit.service import Service
-from commonry.web.api import about, account, booking, checkout, desk, files, insights, item, lend, members, mine, search
+from commonry.web.api import (
+    about,
+    account,
+    booking,
+    checkout,
+    desk,
+    files,
+    insights,
+    item,
+    lend,
+    members,
+    mine,
+    search,
+    settings,
+)
 from commonry.web.places import Places
 from commonry.web.refusing import refused
 from commonry.web.visit import arriving
 
 LARGEST_BODY = 64 * 2**20
 """Bytes: of a form with photos."""
-PAGES = (search, item, checkout, booking, mine, lend, account, members, desk, insights, about, files)
+PAGES = (search, item, checkout, booking, mine, lend, account, settings, members, desk, insights, about, files)
 
 
 def build(around: Surroundings) -> Service:

@@ -1,5 +1,44 @@
-"""How things are, who made what is used here, and the parts that pages are made of."""
+"""How things are, and who made what is used here."""
 
+import asyncio
+from importlib import resources
+
+from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
-routes: list[HTTPRouteHandler] = []
+from commonry.kit.problems import Unavailable
+from commonry.web.visit import Visit
+
+SERVICES = {
+    "users": ("Members", "Nobody signs in or joins. Who is signed in can go on for a little while."),
+    "inventory": ("Things and their calendars", "Nothing can be searched or reserved."),
+    "bookings": ("Bookings", "Nothing is booked, handed over or given back. What is under way goes on later."),
+    "payments": ("Money", "New bookings that cost something wait or are undone. Nothing is lost."),
+}  # fmt: skip
+LICENCES = ("figtree", "htmx", "lucide")
+
+
+@get("/status", include_in_schema=False)
+async def status(visit: Visit) -> Response[str]:
+    found = await asyncio.gather(*(_is_well(visit, name) for name in SERVICES))
+    parts = [(title, well, words) for (title, words), well in zip(SERVICES.values(), found, strict=True)]
+    return await visit.page("status.html", here="status", parts=parts, all_well=all(found))
+
+
+async def _is_well(visit: Visit, service: str) -> bool:
+    try:
+        peer = getattr(visit.around.peers, service).peer
+        got = await peer.call("GET", "/readyz", query="", body=b"", headers={}, timeout=2.0)
+    except Unavailable:
+        return False
+    return got.status == 200
+
+
+@get("/about", include_in_schema=False)
+async def about(visit: Visit) -> Response[str]:
+    folder = resources.files("commonry.web").joinpath("licences")
+    texts = [(name, folder.joinpath(f"{name}.txt").read_text("utf-8")) for name in LICENCES]
+    return await visit.page("about.html", here="about", texts=texts)
+
+
+routes: list[HTTPRouteHandler] = [status, about]

@@ -117,6 +117,15 @@ def amount(units: int, currency: str) -> str:
     return f"{sign}{SIGNS[currency]}{number}" if currency in SIGNS else f"{sign}{number} {currency}"
 
 
+def plain(given: Money | Price | None) -> str:
+    """As one writes it into a field: `12.50`, empty for none."""
+    if given is None:
+        return ""
+    digits = EXPONENTS[given.currency]
+    whole, rest = divmod(given.amount, 10**digits)
+    return f"{whole}.{rest:0{digits}}" if rest else str(whole)
+
+
 def price(given: Price | None) -> str:
     """`€12 a day`, `Free`."""
     return f"{amount(given.amount, given.currency)} {PER[given.per]}" if given else "Free"
