@@ -20,6 +20,7 @@ from tests.platform import Person, Platform
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1440, "height": 900}
 SHOTS = Path(os.environ.get("COMMONRY_SCREENSHOTS") or "build/screenshots")
 """Where pictures of pages are put, for people to look at."""
+SHOTS.mkdir(parents=True, exist_ok=True)
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 EXPECTED = re.compile(r"the server responded with a status of (4\d\d|503)")
 """A refusal is an answer, and tests ask for some."""
@@ -77,7 +78,6 @@ class Window:
 
     async def pictured(self, name: str) -> None:
         """Keep a picture of the whole page."""
-        SHOTS.mkdir(parents=True, exist_ok=True)
         await self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
 

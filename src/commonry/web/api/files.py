@@ -71,7 +71,8 @@ async def worker() -> Response[bytes]:
     body = found.body if found else b""
     kept = [paper.address(name) for name in ("site.css", "figtree.woff2", "logo.svg")]
     told = body.replace(b"KEPT", json.encode(["/offline", *kept]))
-    return Response(told, media_type=paper.KINDS["js"], headers={"cache-control": "no-cache"})
+    headers = {"cache-control": "no-cache", "content-security-policy": paper.POLICY}  # it fetches, and so has one
+    return Response(told, media_type=paper.KINDS["js"], headers=headers)
 
 
 @get("/offline", include_in_schema=False)
