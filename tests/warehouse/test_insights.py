@@ -1,4 +1,4 @@
-"""What people see of the warehouse: numbers that are the marts', drawings that can stand in a page, a month's report."""
+"""What people see of the warehouse: numbers that are the marts', drawings for a page, a month's report."""
 
 import xml.etree.ElementTree as ET
 from datetime import UTC, date, datetime
@@ -77,7 +77,7 @@ def test_only_what_was_looked_for_in_vain_and_the_main_currency():
 
 
 def test_nothing_yet_is_no_figure():
-    empty = dict.fromkeys(MARTS, [])
+    empty: dict[str, list[dict[str, object]]] = {name: [] for name in MARTS}
     assert all(f.is_empty for f in figures(empty, OCTOBER))
     page = report(empty, OCTOBER, datetime(2026, 11, 1, tzinfo=UTC), "Here")
     assert "Nothing was lent in this month" in page

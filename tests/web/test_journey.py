@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from commonry.bookings.rules import policies
-from commonry.web.rules.words import CANCELLATIONS
+from commonry.web.words import CANCELLATIONS
 from tests.web.test_search import in_days, lists
 
 EUR = {"amount": 1000, "currency": "EUR", "per": "day"}

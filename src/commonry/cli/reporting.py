@@ -57,8 +57,10 @@ def report(month: str | None, out: Path | None, force: bool, data: Path | None) 
 
 
 def _first_of(month: str | None) -> date:
+    from commonry.kit import clock
+
     if month is None:
-        today = date.today()  # noqa: DTZ011 why: the month of whoever sits at this machine
+        today = clock.now().date()
         number = today.year * 12 + today.month - 2
         return date(number // 12, number % 12 + 1, 1)
     try:

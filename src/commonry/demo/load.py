@@ -67,8 +67,8 @@ class Story:
         return member.password or hashlib.sha256(f"{self.secret}:{member.key}".encode()).hexdigest()
 
     async def things(self, say: Say) -> None:
-        """List everyone's items, in the past."""
-        things = self.words.things()
+        """List everyone's items, in the past; mixed, as life would, so that the newest are of all kinds."""
+        things = sorted(self.words.things(), key=lambda thing: hashlib.sha256(thing.key.encode()).digest())
         for done, thing in enumerate(things):
             say("things to borrow", done, len(things))
             with clock.at(self.began + timedelta(days=9, minutes=done)):

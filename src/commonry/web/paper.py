@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Response
 from markupsafe import Markup
 
-from commonry.web.rules import words
+from commonry.web import words
 
 PACKAGE = "commonry.web"
 STATIC = resources.files(PACKAGE).joinpath("static")

@@ -23,7 +23,7 @@ from commonry.kit.peers import Client
 from commonry.kit.problems import NotAllowed, NotFound, NotSignedIn
 from commonry.kit.refusals import Req
 from commonry.web import paper
-from commonry.web.rules.words import DONE
+from commonry.web.words import DONE
 
 T = TypeVar("T")
 SESSION, FORM = "commonry", "commonry-form"

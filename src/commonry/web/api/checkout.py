@@ -60,15 +60,7 @@ async def borrow(visit: Visit, item_id: UUID) -> Response[str] | Response[None]:
     item = await visit.ask("inventory", "GET", f"/api/v1/items/{item_id}", Item)
     period = dates.period(dates.chosen(form.said), item.time_zone)
     if isinstance(period, Period):
-        order = NewBooking(
-            item_id=item_id,
-            from_=period.from_,
-            to=period.to,
-            quantity=quantity_of(form.text("quantity"), item),
-            payment_method=form.text("payment_method") or None,
-            message=form.text("message")[:2000],
-            quote_id=_id(form.text("quote_id")),
-        )
+        order = _order(form, item, period)
         try:
             made = await visit.ask(
                 "bookings", "POST", "/api/v1/bookings", Booking, order, key=form.text("key")[:100] or None, timeout=12
@@ -85,6 +77,18 @@ async def borrow(visit: Visit, item_id: UUID) -> Response[str] | Response[None]:
         form.wrong("", period)
     form.said["key"] = secrets.token_urlsafe(16)  # what failed is answered so for ever under the old one
     return await _page(visit, item, form.said, form, 422)
+
+
+def _order(form: Form, item: Item, period: Period) -> NewBooking:
+    return NewBooking(
+        item_id=item.id,
+        from_=period.from_,
+        to=period.to,
+        quantity=quantity_of(form.text("quantity"), item),
+        payment_method=form.text("payment_method") or None,
+        message=form.text("message")[:2000],
+        quote_id=_id(form.text("quote_id")),
+    )
 
 
 def _explain(form: Form, problem: Problem) -> None:

@@ -25,11 +25,11 @@ from commonry.contracts.inventory import (
 )
 from commonry.contracts.money import Money
 from commonry.kit.problems import NotAllowed, NotSignedIn, NotValid, Problem
+from commonry.web import words
 from commonry.web.api.item import month_of
 from commonry.web.api.search import Categories
 from commonry.web.forms import Form, filled_in
 from commonry.web.places import Places
-from commonry.web.rules import words
 from commonry.web.visit import Visit
 
 OURS = {

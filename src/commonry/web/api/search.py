@@ -73,8 +73,7 @@ class Asked(NamedTuple):
 async def home(visit: Visit, places: Places) -> Response[str]:
     params = dict(visit.request.query_params)
     asked = await _asked(visit, places, params)
-    view = asked.said.get("view") or "list"
-    view = view if view in VIEWS else "list"
+    view = asked.said["view"] if asked.said.get("view") in VIEWS else "list"
     told: dict[str, Any] = {
         "here": "search", "asked": asked, "said": asked.said, "view": view, "views": VIEWS, "sorts": SORTS,
         "distances": DISTANCES, "places": [], "categories": [], "items": [], "more": None, "trouble": asked.trouble,

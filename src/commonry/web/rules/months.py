@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from commonry.contracts.inventory import Busy, Free
+from commonry.contracts.inventory import Free
 
 Kind = Literal["free", "part", "taken", "past"]
 
@@ -30,6 +30,7 @@ class Month(NamedTuple):
     after: date | None
 
 
+NOTHING = timedelta(0)
 WORDS: dict[Kind, str] = {"free": "free", "part": "partly free", "taken": "taken", "past": "over"}
 
 
@@ -60,27 +61,16 @@ def month(first: date, today: date, zone: str, free: Sequence[Free], last: date)
     return Month(first, weeks, before if before >= today.replace(day=1) else None, after if after <= last else None)
 
 
-def _day(one: date, first: date, today: date, share: float) -> Day:
-    kind: Kind = "past" if one < today else "taken" if share <= 0 else "free" if share >= 0.99 else "part"
+def _day(one: date, first: date, today: date, share: int) -> Day:
+    kind: Kind = "past" if one < today else "taken" if share <= 0 else "free" if share >= 99 else "part"
     if one == today and kind == "part":
-        kind = "free" if share > 0.2 else "part"
+        kind = "free" if share > 20 else "part"
     return Day(one, kind, one.month == first.month, one == today, WORDS[kind])
 
 
-def _share(one: date, place: ZoneInfo, free: Sequence[Free]) -> float:
+def _share(one: date, place: ZoneInfo, free: Sequence[Free]) -> int:
+    """How much of the day is free, in percent."""
     since = datetime.combine(one, time(0), place)
     until = datetime.combine(one + timedelta(1), time(0), place)
-    length = (until - since).total_seconds()
-    found = sum(max(0.0, (min(f.to, until) - max(f.from_, since)).total_seconds()) for f in free)
-    return found / length
-
-
-def taken_days(busy: Sequence[Busy], zone: str) -> set[date]:
-    """Days that these stretches touch."""
-    place, found = ZoneInfo(zone), set[date]()
-    for one in busy:
-        at = one.from_.astimezone(place).date()
-        while at <= (one.to.astimezone(place) - timedelta(seconds=1)).date():
-            found.add(at)
-            at += timedelta(1)
-    return found
+    found = sum((max(min(f.to, until) - max(f.from_, since), NOTHING) for f in free), NOTHING)
+    return found * 100 // (until - since)
