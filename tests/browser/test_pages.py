@@ -19,6 +19,7 @@ OPEN = {
     "home": "/",
     "nothing-found": "/?q=zzzqqq&max=1",
     "map": "/?view=map",
+    "calendar-view": "/?view=calendar",
     "login": "/login",
     "register": "/register",
     "not-found": "/no-such-page",

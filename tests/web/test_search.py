@@ -83,6 +83,18 @@ async def test_list_and_map_show_the_same(browse, people):
     assert sum(tag == "circle" and "cx" in told for tag, told in drawn.page.tags) >= 3
 
 
+async def test_the_calendar_view_shows_which_days_are_taken(browse, people):
+    ada, ben = await people("ada"), await people("ben")
+    item = await lists(ada, "Balalaika")
+    span = {"from": f"{in_days(4)}T00:00:00Z", "to": f"{in_days(7)}T00:00:00Z"}
+    await ben.must("POST", "/bookings", {"item_id": item["id"], "payment_method": "pm_card_visa", **span})
+    seen = await browse().opens("/?q=balalaika&view=calendar")
+    days = [told["class"] for tag, told in seen.page.tags if tag == "td"]
+    assert len(days) == 14
+    assert set(days[5:6]) == {"taken"}
+    assert {"free"} == set(days[9:])
+
+
 async def test_odd_questions_are_answered_in_words(browse):
     for query in (
         "from=2026-13-45&to=x", "from=2027-05-02&to=2027-05-01", "cursor=nonsense", "near=here",

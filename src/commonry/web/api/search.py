@@ -3,23 +3,29 @@
 Its address says all that was asked for, so it can be sent to somebody else.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from commonry.contracts.inventory import Category, Item
+from commonry.contracts.inventory import Availability, Category, Item
 from commonry.contracts.money import EXPONENTS
 from commonry.contracts.words import Period
-from commonry.kit.problems import NotValid, Unavailable
+from commonry.kit import clock
+from commonry.kit.problems import NotValid, Problem, Unavailable
 from commonry.web.places import Place, Places
-from commonry.web.rules import dates, maps
+from commonry.web.rules import dates, maps, months
 from commonry.web.rules.dates import Chosen
 from commonry.web.visit import Visit, query_of
 
 SHOWN = 24
+DAYS, BEFORE = 14, timedelta(days=3)
+"""How many days the calendar view shows, and from how long before those that were chosen."""
 ON_MAP = 100
 SORTS = {"": "Best match", "distance": "Nearest", "price": "Cheapest", "newest": "Newest"}
 DISTANCES = {"2": "2 km", "5": "5 km", "10": "10 km", "25": "25 km", "100": "100 km"}
@@ -77,7 +83,7 @@ async def home(visit: Visit, places: Places) -> Response[str]:
     told: dict[str, Any] = {
         "here": "search", "asked": asked, "said": asked.said, "view": view, "views": VIEWS, "sorts": SORTS,
         "distances": DISTANCES, "places": [], "categories": [], "items": [], "more": None, "trouble": asked.trouble,
-        "away": False, "instead": [], "drawn": None, "item_query": query_of(dates.query(asked.chosen)),
+        "away": False, "instead": [], "drawn": None, "strips": [], "item_query": query_of(dates.query(asked.chosen)),
     }  # fmt: skip
     try:
         told["categories"] = (await visit.ask("inventory", "GET", "/api/v1/categories", Categories)).data
@@ -93,9 +99,34 @@ async def home(visit: Visit, places: Places) -> Response[str]:
     told["more"] = visit.with_query(cursor=found.next_cursor) if found.next_cursor else None
     if not found.data and asked:
         told["instead"] = await _instead(visit, asked)
-    if view == "map":
-        told["drawn"] = maps.drawn([(i.location.lat, i.location.lon) for i in found.data])
+    told |= await _drawn(visit, asked, view, found.data)
     return await visit.page("search.html", **told)
+
+
+async def _drawn(visit: Visit, asked: Asked, view: str, items: Sequence[Item]) -> dict[str, Any]:
+    """What this view of the results needs besides them."""
+    if view == "map":
+        return {"drawn": maps.drawn([(i.location.lat, i.location.lon) for i in items])}
+    return {"strips": await _strips(visit, asked, items)} if view == "calendar" else {}
+
+
+async def _strips(visit: Visit, asked: Asked, items: Sequence[Item]) -> list[list[months.Day]]:
+    """The next days of each result, around those that were chosen; an empty one where the calendar does not answer."""
+    now = clock.now()
+    today = now.astimezone(ZoneInfo(visit.settings.time_zone)).date()
+    first = max(today, asked.chosen.since - BEFORE) if asked.chosen.since else today
+
+    async def strip(item: Item) -> list[months.Day]:
+        since = max(now, datetime.combine(first, time(0), ZoneInfo(item.time_zone)))
+        query = {"from": since.isoformat(), "to": (since + timedelta(days=DAYS + 1)).isoformat()}
+        try:
+            path = f"/api/v1/items/{item.id}/availability"
+            found = await visit.ask("inventory", "GET", path, Availability, query=query)
+        except Problem:
+            return []
+        return months.strip(first, DAYS, today, item.time_zone, found.free)
+
+    return await asyncio.gather(*(strip(item) for item in items))
 
 
 async def _asked(visit: Visit, places: Places, params: Mapping[str, str]) -> Asked:

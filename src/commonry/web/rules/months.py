@@ -61,6 +61,13 @@ def month(first: date, today: date, zone: str, free: Sequence[Free], last: date)
     return Month(first, weeks, before if before >= today.replace(day=1) else None, after if after <= last else None)
 
 
+def strip(first: date, number: int, today: date, zone: str, free: Sequence[Free]) -> list[Day]:
+    """So many days in a row."""
+    place = ZoneInfo(zone)
+    days = [first + timedelta(n) for n in range(number)]
+    return [_day(one, one, today, _share(one, place, free)) for one in days]
+
+
 def _day(one: date, first: date, today: date, share: int) -> Day:
     kind: Kind = "past" if one < today else "taken" if share <= 0 else "free" if share >= 99 else "part"
     if one == today and kind == "part":
