@@ -55,15 +55,15 @@ class Life:
             self.chance.choice(every)()
 
     def late(self) -> None:
-        """Changes of now, in every service, that are not committed yet."""
+        """Changes of now, in every service, that are not committed yet; of rows that nobody else would wait for."""
         usual = self.db
         patient = "-c idle_in_transaction_session_timeout=0"  # the machine may be slow
         self.db = {service: psycopg.connect(url, options=patient) for service, url in self._urls.items()}
         self._late += self.db.values()
         try:
             self.book()
-            self.pay()
-            self.search()
+            self.pay(new=True)
+            self.search("tarpaulin")
             self.join()
             self.list_item()
         finally:
@@ -143,11 +143,11 @@ class Life:
             {"to": following, "late": late, "id": booking},
         )
 
-    def pay(self) -> None:
+    def pay(self, *, new: bool = False) -> None:
         """A payment is made, taken or given back; the ledger has each."""
         db = self.db["payments"]
         known = db.execute("SELECT id, amount, captured, refunded, currency FROM payments").fetchall()
-        if len(known) < 3 or self.chance.random() < 0.4:
+        if new or len(known) < 3 or self.chance.random() < 0.4:
             amount, payer = self.chance.randint(1, 5000), self._member()
             currency = self.chance.choice(["EUR", "JPY"])
             db.execute(
@@ -194,8 +194,8 @@ class Life:
     def open_days(self) -> None:
         self.db["inventory"].execute("DELETE FROM blackouts WHERE id = (SELECT id FROM blackouts ORDER BY id LIMIT 1)")
 
-    def search(self) -> None:
-        words = self.chance.choice(["tent", "drill", "cargo bike"])
+    def search(self, words: str = "") -> None:
+        words = words or self.chance.choice(["tent", "drill", "cargo bike"])
         self.db["inventory"].execute(
             """
             INSERT INTO searches (hour, words, category, dated, asked, unanswered)
