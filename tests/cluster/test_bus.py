@@ -88,6 +88,16 @@ async def test_who_does_not_acknowledge_costs_a_lease_and_hears_of_it_by_then(re
     assert "m" in one.listener.heard
 
 
+async def test_after_a_gap_nobody_is_in_touch_for_two_leases(redis_cluster, join):
+    """Else the first to be back would answer from memory what a slower one changes and can tell nobody."""
+    _, one, two = await pair(redis_cluster, join)
+    redis_cluster.node_of(scripts.BUS).say("del", scripts.BUS)
+    gap = time.monotonic()
+    await eventually(lambda: not one.in_touch() and not two.in_touch(), "out of touch", seconds=LEASE + 0.5)
+    await eventually(lambda: one.in_touch() or two.in_touch(), "in touch again")
+    assert time.monotonic() - gap > 2 * LEASE
+
+
 async def test_who_hears_no_beat_is_out_of_touch_after_a_lease(redis_cluster, join):
     channel, one, two = await pair(redis_cluster, join)
     hears = two._on_text

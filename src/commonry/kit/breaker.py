@@ -113,6 +113,11 @@ class Breaker:
         if turn == self.turn:
             self._probing = False
 
+    def heal(self) -> None:
+        """Close now: something else than an admitted call has shown that it may be."""
+        if not self.is_closed:
+            self._close()
+
     def trip(self) -> None:
         """Open now: something else than a call has shown that it must be."""
         if self.is_closed:

@@ -8,6 +8,8 @@ that it `missed` some, or is not `in_touch`. Two things make it so.
 * A publisher waits for each peer that beat within the last lease, and no longer than a lease: by then it has
   acknowledged, or has seen an echo that tells, or is out of touch by its own clock. Where peers may be unknown
   (after a failover or a flush), it waits the whole lease.
+* After a failover nobody is in touch for two leases: by then every process whose beats come through can tell the
+  others, so that none answers from memory what a slower one has changed meanwhile.
 """
 
 import asyncio
@@ -157,8 +159,8 @@ class Bus:
     def _on_text(self, text: str) -> None:
         kind, _, rest = text.partition(" ")
         if kind == "beat":
-            number, stored = rest.split(" ")
-            self._on_beat(int(number), int(stored))
+            number, stored, early = rest.split(" ")
+            self._on_beat(int(number), int(stored), too_early=early == "1")
         elif kind == "ack":
             peer, *epochs = rest.split(" ")
             for epoch in epochs:
@@ -183,9 +185,9 @@ class Bus:
             self._tell_missed()
         self._tell(channel, message)
 
-    def _on_beat(self, number: int, stored: int) -> None:
+    def _on_beat(self, number: int, stored: int, *, too_early: bool) -> None:
         sent = self._sent.pop(number, float("-inf"))
-        is_new = sent > self._touched and self._clock() - sent < LEASE
+        is_new = sent > self._touched and self._clock() - sent < LEASE and not too_early
         was_in_touch = self.in_touch()
         if is_new:
             self._touched = sent

@@ -149,7 +149,10 @@ class Link:
             raise Away from e
         finally:
             self._running -= 1
-        self.breaker.succeeded(turn)
+        if turn:
+            self.breaker.succeeded(turn)
+        else:
+            self.breaker.heal()  # what is asked regardless was answered: whoever has something to tell can tell it
         return answer
 
     def _told(self, state: State) -> None:

@@ -49,12 +49,14 @@ for i = 2, #KEYS do
     redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', text(now - 60 * lease))
     redis.call('PEXPIRE', KEYS[i], 86400000)
 end
-redis.call('PUBLISH', KEYS[1] .. ':' .. ARGV[1], 'beat ' .. ARGV[3] .. ' ' .. text(stored))
+redis.call('PUBLISH', KEYS[1] .. ':' .. ARGV[1], 'beat ' .. ARGV[3] .. ' ' .. text(stored) .. ' '
+    .. (now < unsure + lease and 1 or 0))
 return {ARGV[#ARGV]}
 """
 )
 """KEYS: the bus, the sets of the peer's channels. ARGV: peer, lease in µs, number of the beat.
-The echo says which epoch was the newest when the beat was counted."""
+The echo says which epoch was the newest when the beat was counted, and whether it is too early to be in touch: for two
+leases after a gap, in which a slower peer may not be able to tell anybody what it changes."""
 
 PUBLISH = (
     _KNOWN
