@@ -34,7 +34,7 @@ OPTIONS=(
 write_hba() {
     {
         echo "local all postgres peer map=owner"
-        for service in "${SERVICES[@]}"; do echo "host $service $service all scram-sha-256"; done
+        for service in "${SERVICES[@]}"; do echo "host $service $service,${service}_reader all scram-sha-256"; done
         echo "host replication replicator all scram-sha-256"
         echo "host postgres,replication replicator all scram-sha-256"
         echo "host postgres monitor all scram-sha-256"
@@ -69,7 +69,7 @@ lead() {
     ask --file "$HERE/roles.sql"
     for service in "${SERVICES[@]}"; do
         variable=PASSWORD_${service^^}
-        ROLE=$service ROLE_PASSWORD=${!variable:?} ask --file "$HERE/database.sql"
+        ROLE=$service ROLE_PASSWORD=${!variable:?} READER_PASSWORD=$PASSWORD_READER ask --file "$HERE/database.sql"
     done
     and_stop
     say "leads"
@@ -127,5 +127,5 @@ if [ ! -w "$ROOM" ]; then
     say "cannot write to $ROOM: it must belong to user $(id -u)"
     exit 1
 fi
-: "${PASSWORD_REPLICATION:?}" "${PASSWORD_MONITOR:?}"
+: "${PASSWORD_REPLICATION:?}" "${PASSWORD_MONITOR:?}" "${PASSWORD_READER:?}"
 if [ "$NAME" = "$PRIMARY" ]; then lead; else follow; fi

@@ -195,7 +195,7 @@ def addresses(world: World) -> Iterator[str]:
                 elif port not in found:
                     yield f"{pod}: {name} asks port {port} of {host}, which has {sorted(found)}"
             for name, value in world.environment(pod, container).items():
-                peer = re.fullmatch(rf"{PREFIX}(USERS|INVENTORY|BOOKINGS|PAYMENTS)_URL", name)
+                peer = re.fullmatch(rf"{PREFIX}(USERS|INVENTORY|BOOKINGS|PAYMENTS|ANALYTICS)_URL", name)
                 if peer and value != f"dns+http://{peer[1].lower()}:{value.rpartition(':')[2]}":
                     yield f"{pod}: {name}={value} does not balance over the pods of {peer[1].lower()}"
 
@@ -208,7 +208,7 @@ def called(said: dict[str, str]) -> Iterator[tuple[str, str, int]]:
         elif name == "PGHOST":
             yield name, value, 5432
         elif name.startswith(PREFIX) and name.endswith("_URL"):
-            for url in value.split(","):
+            for url in re.split("[, ]", value.strip()):
                 parts = urlsplit(url.removeprefix("dns+"))
                 yield name, parts.hostname or "", parts.port or (5432 if parts.scheme == "postgresql" else 80)
 

@@ -87,7 +87,7 @@ def monitored(world: World) -> Iterator[str]:
             for service in services:
                 if endpoint["port"] not in {p["name"] for p in service["spec"]["ports"]}:
                     yield f"ServiceMonitor {monitor['metadata']['name']}: {service['metadata']['name']} lacks the port"
-    jobs = {"gateway", *OWNERS, "redis", "postgres"}
+    jobs = {"gateway", *OWNERS, "analytics", "redis", "postgres"}
     if found and sorted(found) != sorted(jobs):
         yield f"jobs are {sorted(found)}, and rules know {sorted(jobs)}"
 

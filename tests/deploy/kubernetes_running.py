@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from commonry.cli.listening import GRACE
 from commonry.cli.serving import OWNERS
+from commonry.contracts.settings import Settings
+from commonry.kit.settings import load
 from tests.deploy.kubernetes_checks import Check, resolve
 from tests.deploy.manifests import ROOT, Doc, Pod, World, secret_of, selects, space
 
@@ -18,6 +20,8 @@ NOTICED = 11
 """Seconds until nobody sends to a pod that ends: 5 in the cluster's DNS, 5 between our looks, 1 for the endpoints."""
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 """Kinds of volumes that the `restricted` profile allows."""
+ONCE = {"analytics"}
+"""Who has a volume that is on one machine at a time, and can be away for some minutes."""
 CONNECTIONS_KEPT = 40
 """Of a server's connections: for the operator, replication, the exporter, migrations, backups, and people."""
 
@@ -110,15 +114,15 @@ def several(world: World) -> Iterator[str]:
     for name, deployment in deployments.items():
         if "replicas" in deployment["spec"] and name in least:
             yield f"{name}: its number is said twice, here and by its autoscaler"
-        if least.get(name, deployment["spec"].get("replicas", 1)) < 2:
+        if name not in ONCE and least.get(name, deployment["spec"].get("replicas", 1)) < 2:
             yield f"{name}: runs once"
 
 
 def apart(world: World) -> Iterator[str]:
     """Where there is scaling at all: a disruption budget for each, and pods spread over zones and nodes."""
     budgets = world.kind("PodDisruptionBudget")
-    scaled = [p for p in world.pods() if p.kind in ("Deployment", "StatefulSet")] if budgets else []
-    for pod in scaled:
+    scaled = [p for p in world.pods() if p.kind in ("Deployment", "StatefulSet") and p.name not in ONCE]
+    for pod in scaled if budgets else ():
         matching = [b for b in budgets if space(b) == pod.namespace and selects(b["spec"]["selector"], pod.labels)]
         if [b["spec"].get("maxUnavailable") for b in matching] != [1]:
             yield f"{pod}: has {len(matching)} disruption budgets, or one that allows other than 1"
@@ -167,8 +171,11 @@ def databases(world: World) -> Iterator[str]:
     """The operator's PostgreSQL: a database and a role per service, copies in step, room for all connections."""
     for doc in world.kind("postgresql"):
         spec, patroni = doc["spec"], doc["spec"]["patroni"]
-        if set(spec["databases"]) != set(OWNERS) or sorted(spec["databases"].values()) != sorted(spec["users"]):
-            yield f"databases are {spec['databases']}"
+        owners = sorted(spec["databases"].values())
+        if set(spec["databases"]) != set(OWNERS) or sorted([*owners, *(f"{o}_reader" for o in owners)]) != sorted(
+            spec["users"]
+        ):
+            yield f"databases are {spec['databases']}, and roles {[*spec['users']]}"
         if spec["numberOfInstances"] < 3 or not patroni.get("synchronous_mode"):
             yield "a commit may be on one machine only"
         if patroni["ttl"] < patroni["loop_wait"] + 2 * patroni["retry_timeout"] or patroni["ttl"] > 20:
@@ -199,4 +206,62 @@ def roles(world: World) -> Iterator[str]:
                 yield f"{pod}: prepares statements: {prepares}, at {host}"
 
 
-CHECKS: tuple[Check, ...] = (probes, endings, hardened, several, apart, migrations, databases, roles)
+def volumes(world: World) -> Iterator[str]:
+    """A volume that one machine has at a time: its Deployment has one pod, never two, and whoever shares it goes there."""
+    for pod in world.pods():
+        claims = _claims(pod)
+        if not claims:
+            continue
+        if pod.kind == "Deployment":
+            strategy = (world.one("Deployment", pod.name) or {"spec": {}})["spec"].get("strategy")
+            if pod.name not in ONCE or strategy != {"type": "Recreate"}:
+                yield f"{pod}: a second pod would wait for the first one's volume: {strategy}"
+        beside = [p for p in world.pods() if p.kind == "Deployment" and p is not pod and claims & _claims(p)]
+        wanted = pod.spec.get("affinity", {}).get("podAffinity", {})
+        terms = wanted.get("requiredDuringSchedulingIgnoredDuringExecution", [])
+        for other in beside if pod.kind == "CronJob" else ():
+            if not any(
+                t["topologyKey"] == "kubernetes.io/hostname" and selects(t["labelSelector"], other.labels) for t in terms
+            ):
+                yield f"{pod}: may be put where the volume of {other} is not"
+
+
+def _claims(pod: Pod) -> set[str]:
+    return {
+        v["persistentVolumeClaim"]["claimName"] for v in pod.spec.get("volumes", []) if "persistentVolumeClaim" in v
+    }
+
+
+def warehouse(world: World) -> Iterator[str]:
+    """It is brought up to date by a CronJob, as roles that only read, one for each service; and by nobody else."""
+    pods = {p.name: p for p in world.pods()}
+    etl, analytics = pods["etl"], pods["analytics"]
+    said = world.environment(etl, etl.containers[0])
+    settings = load(Settings, said)
+    if etl.containers[0]["args"] != ["etl", "run", "--scheduled"]:
+        yield f"etl: does {etl.containers[0]['args']}"
+    if said.keys() & {"COMMONRY_DATABASE_URL", "COMMONRY_SERVICE_TOKEN"}:
+        yield "etl: may do more than read"
+    readers = {r.removesuffix("_reader") for d in world.kind("postgresql") for r in d["spec"]["users"] if "_r" in r}
+    for service in OWNERS:
+        url = urlsplit(settings.warehouse_source(service))
+        owner = f"commonry.{service}" if readers else service
+        if url.path != f"/{service}" or url.username != f"{owner}_reader":
+            yield f"etl: reads {service} as {url.username} from {url.path}"
+    there = world.environment(analytics, analytics.containers[0])
+    if there.get("COMMONRY_ETL_MINUTES") != "0" or there.get("COMMONRY_DATA") != said.get("COMMONRY_DATA"):
+        yield "analytics: brings it up to date too, or has another one"
+
+
+CHECKS: tuple[Check, ...] = (
+    probes,
+    endings,
+    hardened,
+    several,
+    apart,
+    volumes,
+    migrations,
+    databases,
+    roles,
+    warehouse,
+)

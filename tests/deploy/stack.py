@@ -21,7 +21,7 @@ from tests.platform import Platform, free_port
 
 ROOT = compose.ROOT
 LEFT_OUT = ("grafana",)
-PORTS = {"gateway": 8000, "users": 8001, "inventory": 8002, "bookings": 8003, "payments": 8004}
+PORTS = {"gateway": 8000, "users": 8001, "inventory": 8002, "bookings": 8003, "payments": 8004, "analytics": 8005}
 TWICE = ("gateway", "inventory", "bookings")
 
 

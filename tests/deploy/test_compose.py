@@ -22,8 +22,7 @@ from tests.deploy import compose
 
 ROOT, DEPLOY = compose.ROOT, compose.DEPLOY
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-SERVED = ("gateway", *OWNERS)
-"""Who has containers. Analytics runs in the gateways, where nobody says where else."""
+SERVED = ("gateway", *OWNERS, "analytics")
 FIELDS = {f.name for f in msgspec.structs.fields(Settings)}
 FILE = compose.raw()
 SERVICES: dict[str, Any] = FILE["services"]
@@ -90,6 +89,17 @@ def test_every_database_is_migrated_by_its_own_role(name: str, told: dict[str, A
     assert migration["restart"] == "on-failure"
 
 
+def test_the_warehouse_reads_the_follower_as_who_may_only_read(told: dict[str, Any]) -> None:
+    said = compose.environment(told["analytics"])
+    settings = load(Settings, {name: value for name, value in said.items() if name.startswith("COMMONRY_")})
+    for owner in OWNERS:
+        assert re.fullmatch(rf"postgresql://{owner}_reader:\w+@postgres-2/{owner}", settings.warehouse_source(owner))
+    assert settings.etl_minutes
+    assert not settings.database_url
+    assert (("warehouse", settings.data, "rw")) in compose.mounts(told["analytics"])
+    assert f"-m 0750 {settings.data}\n" in DOCKERFILE, "a new volume belongs to whom its place in the image does"
+
+
 def test_what_needs_a_second_has_one() -> None:
     twice = {name for name, service in SERVICES.items() if service.get("deploy", {}).get("replicas") == 2}
     assert twice == {"gateway", "bookings", "inventory"}
@@ -98,7 +108,15 @@ def test_what_needs_a_second_has_one() -> None:
 
 def test_ports_match(told: dict[str, Any]) -> None:
     ports = {name: load(Settings, compose.environment(told[name])).port for name in SERVED}
-    assert ports == {"gateway": 8000, "users": 8001, "inventory": 8002, "bookings": 8003, "payments": 8004}
+    assert ports == {
+        "gateway": 8000,
+        "users": 8001,
+        "inventory": 8002,
+        "bookings": 8003,
+        "payments": 8004,
+        "analytics": 8005,
+    }
+    assert load(Settings, compose.environment(told["gateway"])).urls("analytics") == ["dns+http://analytics:8005"]
     for name in SERVED:
         settings = load(Settings, compose.environment(told[name]))
         assert {owner: settings.urls(owner) for owner in OWNERS} == {

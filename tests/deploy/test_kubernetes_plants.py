@@ -17,6 +17,7 @@ from tests.deploy.manifests import World, world
 pytestmark = pytest.mark.timeout(60)
 GONE = object()
 CONTAINER = "spec.template.spec.containers.0"
+OF_CRON = f"spec.jobTemplate.{CONTAINER}"
 POLICY = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
 
 
@@ -280,6 +281,24 @@ PLANTS: list[tuple[str, fit.Check, Callable[[World], None]]] = [
         "statements prepared in a pooler",
         run.roles,
         put("ConfigMap", "settings", "data.COMMONRY_DATABASE_PREPARE", "true"),
+    ),
+    (
+        "two pods for one volume",
+        run.volumes,
+        put("Deployment", "analytics", "spec.strategy", {"type": "RollingUpdate"}),
+    ),
+    (
+        "a run where the volume is not",
+        run.volumes,
+        put("CronJob", "etl", "spec.jobTemplate.spec.template.spec.affinity", GONE),
+    ),
+    ("a warehouse brought up to date twice", run.warehouse, env("Deployment", "analytics", "COMMONRY_ETL_MINUTES")),
+    ("a run that may write", run.warehouse, put("CronJob", "etl", f"{OF_CRON}.env.0.name", "COMMONRY_DATABASE_URL")),
+    ("a run of something else", run.warehouse, put("CronJob", "etl", f"{OF_CRON}.args", ["etl", "status"])),
+    (
+        "a run that reads as the owner",
+        run.warehouse,
+        put("CronJob", "etl", f"{OF_CRON}.env.7.value", "postgresql://{service}:x@somewhere/{service}"),
     ),
     ("no default", network, drop("NetworkPolicy", "default-deny")),
     ("a way in for all", network, policy("open", POLICY)),

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -91,7 +92,7 @@ class Server:
         return self.ask("SELECT pg_is_in_recovery()") == "True"
 
 
-ALIASES = {"replicator": "replication"}
+ALIASES = {"replicator": "replication"} | {f"{service}_reader": "reader" for service in SERVICES}
 
 
 @dataclass
@@ -103,7 +104,7 @@ class Pair:
     port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
-        names = (*SERVICES, "replication", "monitor")
+        names = (*SERVICES, "reader", "replication", "monitor")
         self.passwords = {f"PASSWORD_{name.upper()}": secrets.token_hex(12) for name in names}
         self.account = pwd.getpwnam("nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name)
         self.scripts = self.folder / "scripts"
@@ -217,3 +218,23 @@ def test_everybody_has_their_own_database_and_only_that(pair: Pair) -> None:
     pair.one.stop()
     pair.one.start(pair.one.name)
     until(pair.one.leads, "the password of the environment is the one that counts", seconds=60)
+
+
+@pytest.mark.long
+def test_the_warehouse_reads_what_is_published_and_nothing_else(pair: Pair) -> None:
+    reader = "users_reader"
+    pair.one.start(pair.one.name)
+    until(pair.one.leads, "it leads", seconds=60)
+    url = f"postgresql://users:{pair.passwords['PASSWORD_USERS']}@{pair.one.name}:{pair.port}/users"
+    command = [sys.executable, "-m", "commonry", "migrate", "users"]
+    subprocess.run(command, env=os.environ | {"COMMONRY_DATABASE_URL": url}, check=True, capture_output=True)
+    assert pair.one.ask("SELECT count(*) FROM published.members", reader, "users") == "0"
+    assert "permission denied" in pair.one.ask("SELECT count(*) FROM members", reader, "users")
+    assert "no pg_hba.conf entry" in pair.one.ask("SELECT 1", reader, "payments")
+
+    pair.one.ask("REVOKE USAGE ON SCHEMA published FROM users_reader")
+    assert "permission denied" in pair.one.ask("SELECT count(*) FROM published.members", reader, "users")
+    pair.one.stop()
+    pair.one.start(pair.one.name)
+    until(pair.one.leads, "it leads again", seconds=60)
+    assert pair.one.ask("SELECT count(*) FROM published.members", reader, "users") == "0"

@@ -3,6 +3,7 @@ the same.
 """
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -210,7 +211,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="PostgreSQL that the warehouse reads, in the form of COMMONRY_DATABASE_URL: a standby, or a"
-            " role that may only read. Empty: the standby of COMMONRY_READ_URL, if any, else that database itself."
+            " role that may only read; or one URL for each service's database, with spaces between. Empty: the standby"
+            " of COMMONRY_READ_URL, if any, else that database itself."
         ),
     ] = ""
     warehouse_url: Annotated[
@@ -243,7 +245,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def warehouse_source(self, service: str) -> str:
         """The connection URL of that database as the warehouse reads it."""
-        return (self.etl_database_url or self.read_url or self.database_url).replace("{service}", service)
+        said = self.etl_database_url or self.read_url or self.database_url
+        urls = said.replace("{service}", service).split() or [""]
+        return next((url for url in urls if urlsplit(url).path == f"/{service}"), urls[0])
 
     def standby(self, service: str) -> str:
         """The connection URL of a copy of that database which may be a little behind; empty if there is none."""

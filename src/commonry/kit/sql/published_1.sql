@@ -29,17 +29,19 @@ END $$;
 
 CREATE VIEW published.gone AS SELECT id, view, key, changed_at FROM gone;
 
--- Lets the role `{database}_reader` read all views that are published by now, if the server has one. Whoever makes the
--- role later calls this again; a migration that adds a view does so at its end.
+-- Lets the role `{database}_reader` read all views that are published by now, if the server has one; also one that
+-- Zalando's operator made, which has a namespace and a dot before. Whoever makes the role later calls this again; a
+-- migration that adds a view does so at its end.
 CREATE FUNCTION admit_reader() RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    reader text := current_database() || '_reader';
+    reader text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = reader) THEN
-        RETURN false;
-    END IF;
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), reader);
-    EXECUTE format('GRANT USAGE ON SCHEMA published TO %I', reader);
-    EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA published TO %I', reader);
-    RETURN true;
+    FOR reader IN
+        SELECT rolname FROM pg_roles WHERE regexp_replace(rolname, '^.*[.]', '') = current_database() || '_reader'
+    LOOP
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), reader);
+        EXECUTE format('GRANT USAGE ON SCHEMA published TO %I', reader);
+        EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA published TO %I', reader);
+    END LOOP;
+    RETURN reader IS NOT NULL;
 END $$;
