@@ -28,6 +28,7 @@ async def test_from_the_search_to_the_owners_yes(window, people, size, scripts):
     await page.get_by_label("From", exact=True).fill(in_days(20))
     await page.get_by_label("To", exact=True).fill(in_days(21))
     await page.locator("main").get_by_role("button", name="Search").click()
+    await page.wait_for_url(lambda url: f"to={in_days(21)}" in url)  # before, there are results for half of it
     await page.get_by_role("link", name=title).click()
     await page.get_by_role("link", name="Ask to borrow").click()
     await page.get_by_label("A word to").fill("For the eclipse")
