@@ -117,7 +117,7 @@ class Services:
         mine = [b for b in self.loans if b.item_id == item.id]
         share = min(1.0, sum(used.values()) / (units * len(offered))) if units and offered else None
         return {
-            "item": str(item.id),
+            "item": item.id,
             "title": item.title,
             "units": units,
             "days_offered": units * len(offered),

@@ -61,6 +61,28 @@ def test_every_check_can_be_asked_and_finds_nothing_in_nothing(table: Table) -> 
     assert all(check.query.startswith("SELECT ") for check in table.checks)
 
 
+def test_what_has_not_changed_is_not_read_again(town: Warehouse, life: Life) -> None:
+    assert sum(town.run().loaded.values()) > 100
+    assert town.run().loaded == {}
+    life.db["bookings"].execute("UPDATE bookings SET quantity = quantity")
+    assert town.run().loaded.keys() == {"bookings"}
+
+
+def test_a_change_that_looks_older_than_the_newest_and_changes_no_count_is_read(town: Warehouse, life: Life) -> None:
+    """Dated before what a run has seen and committed after it: there are as many rows as before, and none is newer."""
+    late_id, newest = (key for (key,) in life.db["inventory"].execute("SELECT id FROM items ORDER BY id LIMIT 2"))
+    titled = "UPDATE items SET title = %s WHERE id = %s"
+    town.run()
+    with psycopg.connect(town.server.url(town.databases["inventory"])) as late:
+        late.execute(titled, ["Late", late_id])
+        life.db["inventory"].execute(titled, ["Newest", newest])
+        town.run()
+        late.commit()
+    town.run()
+    titles = {row["item"]: row["title"] for row in town.mart("utilisation")}
+    assert (titles[late_id], titles[newest]) == ("Late", "Newest")
+
+
 def test_one_run_at_a_time(town: Warehouse, life: Life) -> None:
     with town.folder.locked():
         with pytest.raises(Busy):

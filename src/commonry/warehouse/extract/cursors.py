@@ -2,7 +2,8 @@
 
 A row bears the time at which it was written and becomes visible when its transaction commits, which is later: whoever
 reads on from the newest time seen misses what was dated before and committed after. So each run looks back by `lag`,
-which must be longer than the longest transaction; rows that it has seen already are simply merged again.
+which must be longer than the longest transaction; rows that it has seen already are simply merged again. Where the rows of
+that last while are the same as ever, there is nothing to read.
 """
 
 from collections.abc import Mapping
@@ -15,14 +16,16 @@ from commonry.warehouse.duck import opened
 from commonry.warehouse.extract import people
 
 _TABLE = """
-    CREATE TABLE IF NOT EXISTS cursors (name VARCHAR PRIMARY KEY, seen TIMESTAMPTZ, shape VARCHAR)"""
+    CREATE TABLE IF NOT EXISTS cursors (name VARCHAR PRIMARY KEY, seen TIMESTAMPTZ, shape VARCHAR);
+    ALTER TABLE cursors ADD COLUMN IF NOT EXISTS lately VARCHAR"""
 
 
 class Cursor(NamedTuple):
-    """The newest time seen, and the shape of the view when it was first read."""
+    """The newest time seen, the shape of the view when it was first read, and which rows were seen of the last while."""
 
     seen: datetime | None
     shape: str
+    lately: str | None = None
 
     def back_by(self, lag: timedelta) -> datetime | None:
         """From when on to read."""
@@ -31,7 +34,10 @@ class Cursor(NamedTuple):
 
 def shape(view: View) -> str:
     """What has changed when a view has new columns: then it is read from the beginning, as its old rows lack them."""
-    kinds = (f"{name}={column}:{view.columns[column]}" for name, (column, _) in people.columns(view).items())
+    kinds = (
+        f"{name}={column}:{'person' if role else view.columns[column]}"
+        for name, (column, role) in people.columns(view).items()
+    )
     return " ".join(kinds)
 
 
@@ -41,8 +47,8 @@ def read(source: Path) -> dict[str, Cursor]:
         return {}
     with opened(source) as duck:
         duck.execute(_TABLE)
-        rows = duck.execute("SELECT name, seen, shape FROM cursors").fetchall()
-    return {name: Cursor(seen, shape) for name, seen, shape in rows}
+        rows = duck.execute("SELECT name, seen, shape, lately FROM cursors").fetchall()
+    return {name: Cursor(*rest) for name, *rest in rows}
 
 
 def write(source: Path, cursors: Mapping[str, Cursor]) -> None:
@@ -51,5 +57,5 @@ def write(source: Path, cursors: Mapping[str, Cursor]) -> None:
         duck.execute(_TABLE)
         duck.execute("BEGIN")
         for name, cursor in cursors.items():
-            duck.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", [name, cursor.seen, cursor.shape])
+            duck.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?)", [name, *cursor])
         duck.execute("COMMIT")

@@ -62,8 +62,13 @@ class _Reading:
 
     def has_news(self, view: View) -> bool:
         """Whether there is anything to read."""
-        since = self.since(view)
-        return since is None or rows.has_changed(self.connections[view.service], view, since)
+        known = self.known.get(view.name)
+        if known is None or known.shape != cursors.shape(view):
+            return True
+        return known.lately != self._lately(view, known.back_by(self.lag))
+
+    def _lately(self, view: View, since: datetime | None) -> str:
+        return rows.written(self.connections[view.service], view, since)
 
     def tables(self, view: View) -> Iterator[Any]:
         """The view's rows, as Arrow tables; the cursor follows."""
@@ -76,7 +81,8 @@ class _Reading:
             newest = max(filter(None, [newest, pc.max(table["changed_at"]).as_py()]), default=None)
             self.tell(f"{view.name}: {self.counts[view.name]:,} rows")
             yield table
-        self.seen[view.name] = Cursor(newest, cursors.shape(view))
+        seen = Cursor(newest, cursors.shape(view))
+        self.seen[view.name] = seen._replace(lately=self._lately(view, seen.back_by(self.lag)))
 
     def taken_away(self, service: str) -> dict[str, Any]:
         """View → Arrow table of its rows that were deleted."""

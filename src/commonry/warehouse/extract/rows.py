@@ -124,10 +124,13 @@ def _named(table: Any, view: View, pseudonyms: Pseudonyms) -> Any:
     return pa.table(made | {HARD_DELETED: pa.array([False] * len(table), pa.bool_())})
 
 
-def has_changed(connection: Connection, view: View, since: datetime) -> bool:
-    """Whether any row was written after `since`."""
-    query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE changed_at > {})")
-    return _one(connection, query.format(sql.Identifier("published", view.name), sql.Literal(since)))
+def written(connection: Connection, view: View, since: datetime | None) -> str:
+    """Which rows were written after `since`, so far as it can be said in short: any change of any of them changes it."""
+    query = sql.SQL(
+        "SELECT concat_ws(' ', count(changed_at), sum((extract(epoch FROM changed_at) * 1000000)::bigint)) FROM {}"
+        " WHERE changed_at > {}"
+    )
+    return _one(connection, query.format(sql.Identifier("published", view.name), sql.Literal(since or LONG_AGO)))
 
 
 def deleted(connection: Connection, since: datetime | None) -> tuple[dict[str, list[str]], datetime | None]:
@@ -159,7 +162,7 @@ def taken_away(view: View, keys: Sequence[str], pseudonyms: Pseudonyms) -> Any:
     for name, (column, role) in people.columns(view).items():
         kept = keys if column == view.key else [None] * len(keys)
         values = [pseudonyms.of(key, role) for key in kept] if role else kept
-        made[name] = pa.array(values, pa.string() if role else of_view[column])
+        made[name] = pa.array(values, pa.int64() if role else of_view[column])
     return pa.table(made | {HARD_DELETED: pa.array([True] * len(keys), pa.bool_())})
 
 

@@ -1,5 +1,6 @@
 -- An item, also one that was taken away; without its owner.
-SELECT i.id AS item, i.title, i.category, CONCAT(CAST(ROUND(i.lat, 2) AS VARCHAR), ',', CAST(ROUND(i.lon, 2) AS VARCHAR)) AS place,
+SELECT CAST(i.id AS UUID) AS item, i.title, i.category,
+    CONCAT(CAST(ROUND(i.lat, 2) AS VARCHAR), ',', CAST(ROUND(i.lon, 2) AS VARCHAR)) AS place,
     i.condition, i.price_amount, i.price_currency, i.price_per, i.booking_mode, i.handover, i.offered,
     i.rating_sum, i.rating_count, CAST(i.created_at AS DATE) AS listed_on, CAST(i.deleted_at AS DATE) AS removed_on,
     COALESCE(u.units, 0) AS units
@@ -11,4 +12,4 @@ LEFT JOIN (
 SELECT item FROM dim_item GROUP BY item HAVING COUNT(1) > 1;
 
 -- check: every item is there
-SELECT id FROM source.items WHERE id NOT IN (SELECT item FROM dim_item);
+SELECT id FROM source.items WHERE CAST(id AS UUID) NOT IN (SELECT item FROM dim_item);

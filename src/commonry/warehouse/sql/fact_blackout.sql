@@ -1,5 +1,5 @@
 -- A period in which an owner did not or does not lend an item, in days.
-SELECT b.id AS blackout, b.item_id AS item, CAST(b.starts_at AS DATE) AS first_on, CAST(b.ends_at AS DATE) AS last_on
+SELECT CAST(b.id AS UUID) AS blackout, CAST(b.item_id AS UUID) AS item, CAST(b.starts_at AS DATE) AS first_on, CAST(b.ends_at AS DATE) AS last_on
 FROM source.blackouts b;
 
 -- check: a blackout is there once

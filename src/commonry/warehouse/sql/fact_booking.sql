@@ -1,5 +1,5 @@
 -- A booking, with the time of each state. Whoever was erased is nobody: `borrower` or `lender` is empty then.
-SELECT b.id AS booking, b.item_id AS item, m.borrower, o.lender, b.state, b.ending, b.problem, b.quantity, b.days,
+SELECT CAST(b.id AS UUID) AS booking, CAST(b.item_id AS UUID) AS item, m.borrower, o.lender, b.state, b.ending, b.problem, b.quantity, b.days,
     b.starts_on, b.last_on, b.starts_at, b.ends_at, b.created_at, b.requested_at, b.confirmed_at, b.picked_up_at,
     b.returned_at, b.completed_at, b.ended_at, b.total_amount, b.total_currency, b.refund_amount, b.deposit_amount,
     b.claim_amount, b.overdue,

@@ -1,5 +1,5 @@
 -- A payment: one for each booking and purpose.
-SELECT p.id AS payment, p.booking_id AS booking, p.purpose, p.status, p.amount, p.captured, p.refunded, p.currency,
+SELECT CAST(p.id AS UUID) AS payment, CAST(p.booking_id AS UUID) AS booking, p.purpose, p.status, p.amount, p.captured, p.refunded, p.currency,
     p.paid_out, p.created_at
 FROM source.payments p;
 

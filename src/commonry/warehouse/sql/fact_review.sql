@@ -1,5 +1,5 @@
 -- A review, without its words and without who wrote it.
-SELECT r.id AS review, r.booking_id AS booking, r.item_id AS item, r.side, r.rating, r.published, r.created_at
+SELECT CAST(r.id AS UUID) AS review, CAST(r.booking_id AS UUID) AS booking, CAST(r.item_id AS UUID) AS item, r.side, r.rating, r.published, r.created_at
 FROM source.reviews r;
 
 -- check: stars are one to five
