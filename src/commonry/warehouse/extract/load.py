@@ -68,7 +68,7 @@ class _Reading:
         return known.lately != self._lately(view, known.back_by(self.lag))
 
     def _lately(self, view: View, since: datetime | None) -> str:
-        return rows.written(self.connections[view.service], view, since)
+        return rows.written(self.connections[view.service], view.name, since)
 
     def tables(self, view: View) -> Iterator[Any]:
         """The view's rows, as Arrow tables; the cursor follows."""
@@ -86,14 +86,17 @@ class _Reading:
 
     def taken_away(self, service: str) -> dict[str, Any]:
         """View → Arrow table of its rows that were deleted."""
-        name = f"{GONE} {service}"
-        before = self.known.get(name)
-        found, last = rows.deleted(self.connections[service], before.back_by(self.lag) if before else None)
-        newest = max(filter(None, [last, before and before.seen]), default=None)
-        self.seen[name] = Cursor(newest, "")
+        name, connection = f"{GONE} {service}", self.connections[service]
+        before = self.known.get(name, Cursor(None, ""))
+        since = before.back_by(self.lag)
+        if before.lately == rows.written(connection, GONE, since):
+            return {}
+        found, last = rows.deleted(connection, since)
+        seen = Cursor(max(filter(None, [last, before.seen]), default=None), "")
+        self.seen[name] = seen._replace(lately=rows.written(connection, GONE, seen.back_by(self.lag)))
         made: dict[str, Any] = {}
         for view in (v for v in VIEWS if v.service == service and v.name in found and self.since(v)):
-            again = rows.there(self.connections[service], view, found[view.name])
+            again = rows.there(connection, view, found[view.name])
             if keys := sorted(set(found[view.name]) - again):
                 made[view.name] = rows.taken_away(view, keys, self.pseudonyms)
         return made

@@ -124,13 +124,13 @@ def _named(table: Any, view: View, pseudonyms: Pseudonyms) -> Any:
     return pa.table(made | {HARD_DELETED: pa.array([False] * len(table), pa.bool_())})
 
 
-def written(connection: Connection, view: View, since: datetime | None) -> str:
+def written(connection: Connection, view: str, since: datetime | None) -> str:
     """Which rows were written after `since`, so far as it can be said in short: any change of any of them changes it."""
     query = sql.SQL(
         "SELECT concat_ws(' ', count(changed_at), sum((extract(epoch FROM changed_at) * 1000000)::bigint)) FROM {}"
         " WHERE changed_at > {}"
     )
-    return _one(connection, query.format(sql.Identifier("published", view.name), sql.Literal(since or LONG_AGO)))
+    return _one(connection, query.format(sql.Identifier("published", view), sql.Literal(since or LONG_AGO)))
 
 
 def deleted(connection: Connection, since: datetime | None) -> tuple[dict[str, list[str]], datetime | None]:
