@@ -207,7 +207,7 @@ def roles(world: World) -> Iterator[str]:
 
 
 def volumes(world: World) -> Iterator[str]:
-    """A volume that one machine has at a time: its Deployment has one pod, never two, and whoever shares it goes there."""
+    """A volume that one machine has at a time: its Deployment has one pod, never two, and who shares it goes there."""
     for pod in world.pods():
         claims = _claims(pod)
         if not claims:
@@ -220,9 +220,8 @@ def volumes(world: World) -> Iterator[str]:
         wanted = pod.spec.get("affinity", {}).get("podAffinity", {})
         terms = wanted.get("requiredDuringSchedulingIgnoredDuringExecution", [])
         for other in beside if pod.kind == "CronJob" else ():
-            if not any(
-                t["topologyKey"] == "kubernetes.io/hostname" and selects(t["labelSelector"], other.labels) for t in terms
-            ):
+            near = [t for t in terms if t["topologyKey"] == "kubernetes.io/hostname"]
+            if not any(selects(t["labelSelector"], other.labels) for t in near):
                 yield f"{pod}: may be put where the volume of {other} is not"
 
 

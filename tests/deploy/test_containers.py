@@ -240,7 +240,8 @@ def test_the_warehouse_is_filled_from_the_follower(stack: Stack) -> None:
     sign_in = json.dumps({"email": "annika@example.org", "password": "keys-to-the-cellar"}).encode()
     login = urllib.request.Request(f"{stack.url}/api/v1/auth/login", sign_in, {"Content-Type": "application/json"})
     token = asked(login)["access_token"]
-    totals = urllib.request.Request(f"{stack.url}/api/v1/analytics/totals", headers={"Authorization": f"Bearer {token}"})
+    signed = {"Authorization": f"Bearer {token}"}
+    totals = urllib.request.Request(f"{stack.url}/api/v1/analytics/totals", headers=signed)
     stack.until(lambda: answers(totals) == 200, "the first run is done")
     assert asked(totals)["data"][0]["bookings"] > 100
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from commonry.kit.problems import Unavailable
@@ -57,7 +57,7 @@ class Files:
         try:
             found = await obstore.get_async(self._store, name)
             return bytes(await found.bytes_async())
-        except NotFoundError:
+        except FileNotFoundError:
             return None
         except (BaseError, OSError) as e:
             raise Unavailable(AWAY) from e
@@ -67,7 +67,7 @@ class Files:
         for name in names:
             try:
                 await obstore.delete_async(self._store, name)
-            except NotFoundError:
+            except FileNotFoundError:
                 continue
             except (BaseError, OSError) as e:
                 raise Unavailable(AWAY) from e
@@ -75,8 +75,12 @@ class Files:
     async def all(self, folder: str) -> AsyncIterator[Kept]:
         """Every file whose name begins with `folder/`. Raises `Unavailable`."""
         try:
-            async for some in obstore.list(self._store, folder):
+            async for some in self._listed(folder):
                 for one in some:
                     yield Kept(one["path"], one["last_modified"])
         except (BaseError, OSError) as e:
             raise Unavailable(AWAY) from e
+
+    def _listed(self, folder: str) -> Any:
+        listing: Any = obstore.list  # type: ignore[reportUnknownMemberType] why: one of its many overloads names Arrow
+        return listing(self._store, folder)

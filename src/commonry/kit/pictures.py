@@ -78,10 +78,13 @@ def _in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
     """As its colours were meant; as they stand where the profile cannot be read."""
     try:
         theirs = ImageCms.ImageCmsProfile(BytesIO(profile))
-        made = ImageCms.profileToProfile(picture, theirs, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        made = ImageCms.profileToProfile(picture, theirs, _SRGB, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError):
         return picture
     return made or picture
+
+
+_SRGB: Any = ImageCms.createProfile("sRGB")  # type: ignore[reportUnknownMemberType] why: it is C
 
 
 def _webp(picture: Image.Image) -> bytes:

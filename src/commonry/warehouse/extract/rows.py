@@ -125,10 +125,10 @@ def _named(table: Any, view: View, pseudonyms: Pseudonyms) -> Any:
 
 
 def written(connection: Connection, view: str, since: datetime | None) -> str:
-    """Which rows were written after `since`, so far as it can be said in short: any change of any of them changes it."""
+    """Which rows were written after `since`, in short: any change of any of them changes it."""
     query = sql.SQL(
-        "SELECT concat_ws(' ', count(changed_at), sum((extract(epoch FROM changed_at) * 1000000)::bigint)) FROM {}"
-        " WHERE changed_at > {}"
+        "SELECT concat_ws(' ', count(changed_at), sum((extract(epoch FROM changed_at) * 1000000)::bigint))"
+        " FROM {} WHERE changed_at > {}"
     )
     return _one(connection, query.format(sql.Identifier("published", view), sql.Literal(since or LONG_AGO)))
 
