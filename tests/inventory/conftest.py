@@ -15,7 +15,7 @@ from commonry.kit.postgres import EmbeddedPostgres
 from tests.inventory.shed import Shed
 
 MIGRATIONS = Path(commonry.__file__).parent / "inventory" / "migrations"
-EMPTY = "TRUNCATE claims, reservations, blackouts, units, items, idempotency_keys, events_seen"
+EMPTY = "TRUNCATE claims, reservations, blackouts, units, photos, items, idempotency_keys, events_seen"
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +26,10 @@ def inventory_url(postgres: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture
-async def shed(inventory_url: str) -> AsyncIterator[Shed]:
+async def shed(inventory_url: str, tmp_path: Path) -> AsyncIterator[Shed]:
     database = Database(inventory_url, name="inventory", size=20)
     await database.open()
     async with database.tx() as tx:
         await tx.execute(EMPTY)
-    yield Shed(database)
+    yield Shed(database, tmp_path)
     await database.close()

@@ -4,9 +4,12 @@ import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode
 from uuid import UUID
+
+import msgspec
 
 from commonry.contracts.inventory import Hold, Location, NewItem, Reservation
 from commonry.contracts.settings import Settings
@@ -20,8 +23,10 @@ from commonry.kit.auth import SERVICE_HEADER, Caller, Door
 from commonry.kit.cache import MemoryCache
 from commonry.kit.clock import now
 from commonry.kit.db import Database, value
+from commonry.kit.files import Files
 from commonry.kit.ids import new_id
 from commonry.kit.peers import Answer, Near
+from commonry.kit.pictures import Album
 from commonry.kit.problems import Conflict
 
 KEY = "let-me-in"
@@ -38,8 +43,8 @@ def person(*roles: str) -> Caller:
 class Shed:
     """One inventory service and its database."""
 
-    def __init__(self, db: Database) -> None:
-        self.db = db
+    def __init__(self, db: Database, data: Path | None = None) -> None:
+        self.db, self.data = db, data
         self.people: dict[str, Caller] = {}
         self.owner, self.other, self.manager = self.knows(person()), self.knows(person()), self.knows(person("manager"))
         # Well ahead, on the hour, so that nothing is late or in the past.
@@ -49,8 +54,14 @@ class Shed:
     def near(self) -> Near:
         """The service, made when first asked."""
         cache, peers = MemoryCache(), cast("Any", None)
-        service = build(Surroundings(SETTINGS, self.db, cache, Door(self._validate, cache, KEY), peers))
+        settings = msgspec.structs.replace(SETTINGS, data=str(self.data or "/nowhere"))
+        service = build(Surroundings(settings, self.db, cache, Door(self._validate, cache, KEY), peers))
         return Near("inventory", service.app)
+
+    @cached_property
+    def album(self) -> Album:
+        """Where the photos are."""
+        return Album(Files(f"file://{self.data}/files"), "items")
 
     def knows(self, caller: Caller) -> Caller:
         self.people[caller.token] = caller
@@ -68,6 +79,7 @@ class Shed:
         by: Caller | None = None,
         headers: dict[str, str] | None = None,
         service: bool = False,
+        data: bytes | None = None,
         **query: Any,
     ) -> "Said":
         """One request; `from_` in the query stands for `from`."""
@@ -75,7 +87,8 @@ class Shed:
         sent = dict(headers or {}) | ({"content-type": "application/json"} if body is not None else {})
         sent |= {"authorization": f"Bearer {by.token}"} if by else {}
         sent |= {SERVICE_HEADER: KEY} if service else {}
-        data = b"" if body is None else json.dumps(body, default=_plain).encode()
+        if data is None:
+            data = b"" if body is None else json.dumps(body, default=_plain).encode()
         return Said(await self.near.call(method, path, query=urlencode(given), body=data, headers=sent, timeout=20))
 
     async def item(self, quantity: int = 1, *, owner: Caller | None = None, **fields: Any) -> UUID:
@@ -151,8 +164,6 @@ class Said:
         return json.loads(self.body or b"null")
 
     def as_a(self, kind: Any) -> Any:
-        import msgspec
-
         assert self.status == 200, self.body
         return msgspec.json.decode(self.body, type=kind)
 

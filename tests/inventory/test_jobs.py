@@ -13,7 +13,7 @@ from tests.inventory.shed import Shed
 async def test_rule_8_holds_expire_by_themselves(shed: Shed) -> None:
     item = await shed.item()
     booking = (await shed.hold(item, 0, 2, seconds=1)).id
-    loops = [asyncio.create_task(loop()) for loop in jobs.loops(shed.db, Searches(shed.db))]
+    loops = [asyncio.create_task(loop()) for loop in jobs.loops(shed.db, Searches(shed.db), shed.album)]
     async with asyncio.timeout(20):
         while await shed.free(item, 0, 2) != [(0, 2, 1)]:
             await asyncio.sleep(0.1)

@@ -3,7 +3,7 @@ the same.
 """
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -30,6 +30,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 8000
     data: Annotated[
         str, Meta(description="Folder of the embedded database and the secrets. Default: see `commonry up --help`.")
+    ] = ""
+    files_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^((file:///|s3://).+)?$",
+            description="Where photos are kept: `file:///folder`, which all replicas of a service share, or"
+            " `s3://bucket/folder`, whose endpoint, region and keys are in `AWS_…`. Empty: `files` in the data folder.",
+        ),
     ] = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="How much is logged.")] = "info"
     workers: Annotated[
@@ -115,7 +123,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
 
     max_body: Annotated[int, Meta(ge=1024, description="Largest request body the gateway takes, in bytes.")] = (
-        10 * 2**20
+        32 * 2**20
     )
     answer_seconds: Annotated[
         float, Meta(gt=0, description="How long a service may take to begin its answer before the gateway says 503.")
@@ -234,6 +242,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "52.4934,13.4234,Kreuzberg, Berlin"
     time_zone: Annotated[TimeZone, Meta(description="Time zone of items that name none.")] = "Europe/Berlin"
     failpoints: Annotated[str, Meta(description="For tests only: where to stumble (`kit/failpoints.py`).")] = ""
+
+    def files(self) -> str:
+        """The address of the files."""
+        return self.files_url or f"file://{quote(self.data)}/files"
 
     def urls(self, service: str) -> list[str]:
         """Where a far service's replicas are; empty when it runs in this process."""

@@ -1,6 +1,7 @@
 """What every service is given by whoever runs it (`run.py`): settings, database, cache, the door, and its peers."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from commonry.contracts.analytics import Analytics
 from commonry.contracts.bookings import Bookings
@@ -11,6 +12,7 @@ from commonry.contracts.users import Users
 from commonry.kit.auth import Door
 from commonry.kit.cache import Cache
 from commonry.kit.db import Database
+from commonry.kit.files import Files
 from commonry.kit.standby import Standby
 
 
@@ -41,3 +43,8 @@ class Surroundings:
     peers: Peers
     standby: Standby | None = None
     """For a service that has reads which may be a second old."""
+
+    @cached_property
+    def files(self) -> Files:
+        """Where files are kept."""
+        return Files(self.settings.files())

@@ -1,5 +1,5 @@
 """What runs beside the requests: holds expire, returned units cool down, searches are counted, old answers are
-forgotten.
+forgotten, files of photos that are gone are removed.
 
 Every replica may run these at once: rows another one has are skipped, and doing it twice changes nothing.
 """
@@ -7,14 +7,16 @@ Every replica may run these at once: rows another one has are skipped, and doing
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from commonry.inventory import attic
 from commonry.inventory.searches import Searches
 from commonry.inventory.store import room
 from commonry.kit import idempotency
 from commonry.kit.db import Database
 from commonry.kit.periodic import every
+from commonry.kit.pictures import Album
 
 
-def loops(db: Database, searches: Searches) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+def loops(db: Database, searches: Searches, album: Album) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
     """Every loop of the service."""
 
     async def expire_holds() -> None:
@@ -27,4 +29,17 @@ def loops(db: Database, searches: Searches) -> Sequence[Callable[[], Coroutine[A
     async def forget_old() -> None:
         await db.transact(idempotency.forget_old)
 
-    return every(1, expire_holds), every(60, finish_cooling), every(60, searches.write), every(3600, forget_old)
+    async def remove_files() -> None:
+        await attic.remove_files(db, album)
+
+    async def remove_strays() -> None:
+        await attic.remove_strays(db, album)
+
+    return (
+        every(1, expire_holds),
+        every(60, finish_cooling),
+        every(60, searches.write),
+        every(3600, forget_old),
+        every(3600, remove_files),
+        every(86400, remove_strays),
+    )

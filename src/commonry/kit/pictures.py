@@ -4,6 +4,8 @@ Nothing of what was sent is kept: not its name, not where and when it was taken 
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -115,6 +117,11 @@ class Album:
     async def remove(self, name: str) -> None:
         """All its sizes. Raises `Unavailable`."""
         await self.files.remove(self._file(name, edge) for edge in EDGES)
+
+    async def all(self) -> AsyncIterator[tuple[str, datetime]]:
+        """Every picture there is, once for each of its sizes, and since when. Raises `Unavailable`."""
+        async for kept in self.files.all(self.folder):
+            yield kept.name.split("/")[-2], kept.at
 
     def _file(self, name: str, edge: int) -> str:
         return f"{self.folder}/{name}/{edge}.webp"

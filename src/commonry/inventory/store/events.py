@@ -21,6 +21,7 @@ async def apply(tx: Tx, event_id: UUID, event: Message) -> None:
             await run(tx, _SUSPEND, {"owner": event.member_id, "suspended": False})
         case MemberErased():
             await run(tx, _ERASE, {"owner": event.member_id})
+            await run(tx, _ERASE_PHOTOS, {"owner": event.member_id})
         case _:
             pass
 
@@ -35,3 +36,6 @@ _ERASE = """
     UPDATE items SET status = 'unlisted', address = NULL, place_label = 'Not offered any more',
         lat = place[1], lon = place[0], version = version + 1, updated_at = app_now()
     FROM mine WHERE items.id = mine.id"""
+_ERASE_PHOTOS = """
+    UPDATE photos SET gone_at = app_now() FROM items i
+    WHERE i.id = photos.item_id AND i.owner_id = %(owner)s AND photos.gone_at IS NULL"""

@@ -9,10 +9,12 @@ from uuid import UUID
 
 from psycopg.errors import ForeignKeyViolation
 
-from commonry.contracts.inventory import Category, Item, Location, NewItem, Price, Rating, Terms
+from commonry.contracts.inventory import Category, Item, Location, NewItem, Photo, Price, Rating, Terms
 from commonry.contracts.money import Money
 from commonry.contracts.problems import ItemHasBookings, Mistake, NotValid
+from commonry.inventory.store import photos
 from commonry.kit.db import Tx, many, one, run, values
+from commonry.kit.pictures import EDGES
 from commonry.kit.problems import NotFound
 
 
@@ -92,6 +94,12 @@ async def delete(tx: Tx, item: UUID) -> None:
     if live:
         raise ItemHasBookings(bookings=live)
     await run(tx, "UPDATE items SET deleted_at = app_now(), version = version + 1 WHERE id = %(item)s", {"item": item})
+    await photos.remove_others(tx, item)
+
+
+async def touch(tx: Tx, item: UUID) -> None:
+    """Something of a locked item was changed that is not in its row: it is another version."""
+    await run(tx, "UPDATE items SET version = version + 1, updated_at = app_now() WHERE id = %(item)s", {"item": item})
 
 
 async def reserved(tx: Tx, item: UUID) -> list[UUID]:
@@ -118,13 +126,31 @@ def _columns(new: NewItem) -> dict[str, Any]:
 
 
 def _kept(
-    *, rating_sum: int, rating_count: int, public_lat: float, public_lon: float, offered: bool, **row: Any
+    *,
+    rating_sum: int,
+    rating_count: int,
+    public_lat: float,
+    public_lon: float,
+    offered: bool,
+    photos: list[dict[str, Any]] | None,
+    **row: Any,
 ) -> Kept:
     exact, row = _nested(row)
     average = round(rating_sum / rating_count, 1) if rating_count else None
     public = Location(public_lat, public_lon, exact.label)
-    item = Item(location=public, rating=Rating(average, rating_count), **row)
+    shown = [_photo(row["id"], **photo) for photo in photos or ()]
+    item = Item(location=public, rating=Rating(average, rating_count), photos=shown, **row)
     return Kept(item, exact, offered)
+
+
+def _photo(item: UUID, *, id: str, **row: Any) -> Photo:
+    small, medium, large = (photo_address(item, id, edge) for edge in EDGES)
+    return Photo(id=UUID(id), small=small, medium=medium, large=large, **row)
+
+
+def photo_address(item: UUID, photo: UUID | str, edge: int) -> str:
+    """Where one size of a photo is."""
+    return f"/api/v1/items/{item}/photos/{photo}/{edge}"
 
 
 def _terms(**row: Any) -> Terms:
@@ -148,7 +174,9 @@ _READ = """
         i.deposit_amount, i.deposit_currency, i.buffer_minutes, i.min_hours, i.max_hours, i.notice_hours,
         i.horizon_days, i.booking_mode, i.handover, i.cancellation, i.status, i.version, i.created_at, i.updated_at,
         i.rating_sum, i.rating_count, i.offered,
-        (SELECT count(u.id) FROM units u WHERE u.item_id = i.id AND u.retired_at IS NULL) AS quantity
+        (SELECT count(u.id) FROM units u WHERE u.item_id = i.id AND u.retired_at IS NULL) AS quantity,
+        (SELECT jsonb_agg(jsonb_build_object('id', p.id, 'alt', p.alt, 'width', p.width, 'height', p.height)
+            ORDER BY p.position) FROM photos p WHERE p.item_id = i.id AND p.gone_at IS NULL) AS photos
     FROM unnest(%(items)s::uuid[]) WITH ORDINALITY AS wanted (id, position) JOIN items i ON i.id = wanted.id
     WHERE i.deleted_at IS NULL
     ORDER BY wanted.position"""
