@@ -53,7 +53,9 @@ class Bucket:
             f"<LastModified>{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}</LastModified></Contents>"
             for name in found
         )
-        whole = f"<ListBucketResult><Name>{self.name}</Name><KeyCount>{len(found)}</KeyCount>{listed}</ListBucketResult>"
+        whole = (
+            f"<ListBucketResult><Name>{self.name}</Name><KeyCount>{len(found)}</KeyCount>{listed}</ListBucketResult>"
+        )
         return web.Response(text=whole, content_type="application/xml")
 
 

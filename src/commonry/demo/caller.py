@@ -7,6 +7,7 @@ import msgspec
 from commonry.kit.peers import Peer
 
 PATIENCE = 20.0
+LINE = "a-line-that-no-picture-has"
 
 
 class Unexpected(Exception):
@@ -39,6 +40,17 @@ class Platform:
         if status >= 400:
             raise Unexpected(f"{method} {path} answered {status}: {answer}")
         return answer
+
+    async def send_picture(self, path: str, picture: bytes, words: str, *, token: str) -> None:
+        """Add a picture. Raises Unexpected."""
+        head = f'--{LINE}\r\nContent-Disposition: form-data; name="photo"; filename="0"\r\n\r\n'.encode()
+        tail = f'\r\n--{LINE}\r\nContent-Disposition: form-data; name="alt"\r\n\r\n{words}\r\n--{LINE}--\r\n'.encode()
+        headers = {"content-type": f"multipart/form-data; boundary={LINE}", "authorization": f"Bearer {token}"}
+        got = await self.peer.call(
+            "POST", f"/api/v1{path}", query="", body=head + picture + tail, headers=headers, timeout=PATIENCE
+        )
+        if got.status >= 400:
+            raise Unexpected(f"POST {path} answered {got.status}: {got.body!r}")
 
     async def sign_in(self, email: str, password: str) -> tuple[str, str]:
         """Token and member id."""

@@ -4,6 +4,7 @@ Everything goes through the public API and so through the services' own rules; t
 of this task (`kit.clock.at`). Every write has an idempotency key, so a load that was cut off is simply run again.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
@@ -13,10 +14,12 @@ from typing import Any
 from commonry.demo.caller import Platform, Unexpected
 from commonry.demo.neighbourhood import Neighbour, Neighbourhood, Thing, neighbourhood
 from commonry.demo.plan import DAYS_BACK, Loan, year
+from commonry.demo.scenes import scene
 from commonry.kit import clock
 from commonry.kit.peers import Peer
 
 CARD = "pm_card_visa"
+TOGETHER = 4
 Say = Callable[[str, int, int], None]
 """Told what is being loaded, how many are done, and of how many."""
 
@@ -26,6 +29,7 @@ async def load(peer: Peer, promote: Callable[[str], Awaitable[Any]], secret: str
     story = Story(Platform(peer), neighbourhood(), secret, today)
     await story.people(promote, say)
     await story.things(say)
+    await story.pictures(say)
     loans = year(story.words, today)
     for done, loan in enumerate(loans):
         say("a year of loans", done, len(loans))
@@ -76,6 +80,18 @@ class Story:
                     "POST", "/items", thing.body, token=self._token(thing), key=f"demo-{thing.key}"
                 )
             self.items[thing.key] = made["id"]
+
+    async def pictures(self, say: Say) -> None:
+        """Give every item its picture, some at a time: writing one anew takes a core a while."""
+        things = self.words.things()
+        for done in range(0, len(things), TOGETHER):
+            say("pictures", done, len(things))
+            await asyncio.gather(*map(self._picture, things[done : done + TOGETHER]))
+
+    async def _picture(self, thing: Thing) -> None:
+        made = await asyncio.to_thread(scene, thing.picture, thing.key)
+        path = f"/items/{self.items[thing.key]}/photos"
+        await self.api.send_picture(path, made, thing.body["title"], token=self._token(thing))
 
     def _token(self, thing: Thing) -> str:
         return self.tokens[thing.owner]

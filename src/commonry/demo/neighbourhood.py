@@ -59,6 +59,7 @@ class Thing(msgspec.Struct):
     key: str
     owner: str
     corner: str
+    picture: str
     body: dict[str, Any]
 
 
@@ -88,7 +89,7 @@ def _thing(item: dict[str, Any], place: Place) -> Thing:
         body["price"] = body["price"] | {"currency": place.currency}
     if body["deposit"]:
         body["deposit"] = {"amount": body["deposit"], "currency": place.currency}
-    return Thing(item["key"], item["owner"], item["corner"], body)
+    return Thing(item["key"], item["owner"], item["corner"], item["picture"], body)
 
 
 @cache

@@ -51,13 +51,12 @@ def remade(content: bytes) -> Picture:
         raise NotAPicture(TOO_MANY_PIXELS) from e
     except Exception as e:  # why: decoders raise whatever they like over bytes that are made to hurt
         raise NotAPicture(NOT_ONE) from e
-    sizes: dict[int, bytes] = {}
-    largest = None
-    for edge in reversed(EDGES):
+    picture.thumbnail((EDGES[-1], EDGES[-1]), Image.Resampling.LANCZOS)
+    largest, sizes = picture.size, {EDGES[-1]: _webp(picture)}
+    for before, edge in zip(EDGES[::-1], EDGES[-2::-1], strict=False):
+        is_smaller = max(picture.size) > edge
         picture.thumbnail((edge, edge), Image.Resampling.LANCZOS)
-        largest = largest or picture.size
-        sizes[edge] = _webp(picture)
-    assert largest  # noqa: S101 why: there is at least one size
+        sizes[edge] = _webp(picture) if is_smaller else sizes[before]
     return Picture(*largest, sizes)
 
 

@@ -1,8 +1,9 @@
 """The website's addresses, by what people do there, and the service itself, put together.
 
 `search` (the first page), `item`, `checkout`, `booking` (its page, and all that is done to it), `mine` (borrowing,
-lending, inbox), `lend` (an item's own pages for its owner), `account` (join, sign in, settings), `members`, `desk` and
-`insights` (for managers), `about` (status, licences, the style guide), `files` (what pages are made with).
+lending, inbox), `lend`, `photos`, `calendar` (an item's own pages for its owner), `account` (join, sign in, settings),
+`members`, `desk` and `insights` (for managers), `about` (status, licences, the style guide), `files` (what pages are
+made with).
 """
 
 from commonry.contracts.surroundings import Surroundings
@@ -12,6 +13,7 @@ from commonry.web.api import (
     about,
     account,
     booking,
+    calendar,
     checkout,
     desk,
     files,
@@ -20,6 +22,7 @@ from commonry.web.api import (
     lend,
     members,
     mine,
+    photos,
     search,
     settings,
 )
@@ -29,7 +32,23 @@ from commonry.web.visit import arriving
 
 LARGEST_BODY = 64 * 2**20
 """Bytes: of a form with photos."""
-PAGES = (search, item, checkout, booking, mine, lend, account, settings, members, desk, insights, about, files)
+PAGES = (
+    search,
+    item,
+    checkout,
+    booking,
+    mine,
+    lend,
+    photos,
+    calendar,
+    account,
+    settings,
+    members,
+    desk,
+    insights,
+    about,
+    files,
+)
 
 
 def build(around: Surroundings) -> Service:

@@ -15,7 +15,7 @@ SERVICES = {
     "bookings": ("Bookings", "Nothing is booked, handed over or given back. What is under way goes on later."),
     "payments": ("Money", "New bookings that cost something wait or are undone. Nothing is lost."),
 }  # fmt: skip
-LICENCES = ("figtree", "htmx", "lucide")
+LICENCES = ("figtree", "htmx", "lucide", "fluent-emoji")
 
 
 @get("/status", include_in_schema=False)

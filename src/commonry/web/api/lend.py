@@ -1,16 +1,13 @@
-"""An item's own pages for its owner: listing it, changing it, and its calendar."""
+"""An item's own pages for its owner: listing it and changing it."""
 
-from datetime import date, datetime, time, timedelta
 from typing import Any, get_args
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
-from msgspec import UNSET, Struct, structs
+from msgspec import UNSET, structs
 
 from commonry.contracts.inventory import (
-    Blackout,
     BookingMode,
     Cancellation,
     Condition,
@@ -18,7 +15,6 @@ from commonry.contracts.inventory import (
     Item,
     ItemChanges,
     Location,
-    NewBlackout,
     NewItem,
     Per,
     Price,
@@ -26,9 +22,10 @@ from commonry.contracts.inventory import (
 from commonry.contracts.money import Money
 from commonry.kit.problems import NotAllowed, NotSignedIn, NotValid, Problem
 from commonry.web import words
-from commonry.web.api.item import month_of
+from commonry.web.api import photos
 from commonry.web.api.search import Categories
 from commonry.web.forms import Form, filled_in
+from commonry.web.owning import own
 from commonry.web.places import Places
 from commonry.web.visit import Visit
 
@@ -43,13 +40,6 @@ OURS = {
     "deposit": "deposit",
 }
 """What inventory calls a field → what the form does."""
-
-
-class Blackouts(Struct):
-    """A page of closed times."""
-
-    data: list[Blackout]
-    next_cursor: str | None = None
 
 
 @get("/lend", include_in_schema=False)
@@ -126,8 +116,17 @@ async def lend(visit: Visit, places: Places) -> Response[str] | Response[None]:
             form.place(e, OURS)
         else:
             places.forget()
-            return visit.go(f"/items/{made.id}", "listed")
+            return await _with_photos(visit, made, form)
     return await _form_page(visit, places, None, _defaults(visit), form, 422)
+
+
+async def _with_photos(visit: Visit, made: Item, form: Form) -> Response[str] | Response[None]:
+    """It is listed, whatever comes of its photos: where some are of no use, the page of its photos says so."""
+    if form.files:
+        await photos.add(visit, made.id, form)
+    if form.mistakes:
+        return await photos.page_of(visit, made, form, 422)
+    return visit.go(f"/items/{made.id}", "listed")
 
 
 async def _read(visit: Visit, places: Places, form: Form, item: Item | None) -> NewItem | None:
@@ -186,25 +185,16 @@ def _chosen(form: Form, name: str, kind: Any) -> str:
 # --- changing it ---
 
 
-async def _own(visit: Visit, item_id: UUID) -> Item:
-    """The item, for its owner or a manager. Raises `NotAllowed`."""
-    caller = visit.signed_in()
-    item = await visit.ask("inventory", "GET", f"/api/v1/items/{item_id}", Item)
-    if item.owner_id != caller.id and not caller.manages:
-        raise NotAllowed("This is somebody else's thing.")
-    return item
-
-
 @get("/items/{item_id:uuid}/edit", include_in_schema=False)
 async def edit_page(visit: Visit, places: Places, item_id: UUID) -> Response[str]:
-    item = await _own(visit, item_id)
+    item = await own(visit, item_id)
     return await _form_page(visit, places, item, _as_it_is(item), None)
 
 
 @post("/items/{item_id:uuid}/edit", include_in_schema=False, status_code=303)
 async def edit(visit: Visit, places: Places, item_id: UUID) -> Response[str] | Response[None]:
     form = await filled_in(visit)
-    item = await _own(visit, item_id)
+    item = await own(visit, item_id)
     new = await _read(visit, places, form, item)
     if new is not None and not form.mistakes:
         changes = ItemChanges(**{f: getattr(new, f) for f in structs.asdict(new)})
@@ -237,7 +227,7 @@ def _explain(form: Form, problem: Problem) -> None:
 async def change(visit: Visit, item_id: UUID, what: str) -> Response[None]:
     """List it again, take it off the list, or remove it."""
     await filled_in(visit)
-    await _own(visit, item_id)
+    await own(visit, item_id)
     if what == "remove":
         await visit.ask("inventory", "DELETE", f"/api/v1/items/{item_id}", type(None))
         return visit.go("/lending", "removed")
@@ -248,55 +238,4 @@ async def change(visit: Visit, item_id: UUID, what: str) -> Response[None]:
     return visit.go(f"/items/{item_id}/edit", "saved")
 
 
-# --- its calendar ---
-
-
-@get("/items/{item_id:uuid}/calendar", include_in_schema=False)
-async def calendar_page(visit: Visit, item_id: UUID) -> Response[str]:
-    return await _calendar(visit, await _own(visit, item_id), None)
-
-
-async def _calendar(visit: Visit, item: Item, form: Form | None, status: int = 200) -> Response[str]:
-    closed = await visit.ask("inventory", "GET", f"/api/v1/items/{item.id}/blackouts", Blackouts, query={"limit": 100})
-    return await visit.page(
-        "calendar.html",
-        status=status,
-        here="lending",
-        item=item,
-        calendar=await month_of(visit, item, visit.request.query_params.get("month", "")),
-        closed=closed.data,
-        form=form,
-    )
-
-
-@post("/items/{item_id:uuid}/calendar", include_in_schema=False, status_code=303)
-async def block(visit: Visit, item_id: UUID) -> Response[str] | Response[None]:
-    form = await filled_in(visit)
-    item = await _own(visit, item_id)
-    here = f"/items/{item_id}/calendar"
-    if opened := form.text("open"):
-        await visit.ask("inventory", "DELETE", f"/api/v1/items/{item_id}/blackouts/{UUID(opened)}", type(None))
-        return visit.go(here, "unblocked")
-    first, last = form.day("from"), form.day("to")
-    if first is None:
-        form.wrong("from", "Choose the first day.")
-    elif (last or first) < first:
-        form.wrong("to", "The last day comes after the first.")
-    else:
-        asked = _whole_days(first, last or first, item.time_zone, form.text("note")[:200])
-        try:
-            await visit.ask("inventory", "POST", f"/api/v1/items/{item_id}/blackouts", Blackout, asked)
-        except NotValid as e:
-            form.wrong("", e.detail)
-        else:
-            return visit.go(here, "blocked")
-    return await _calendar(visit, item, form, 422)
-
-
-def _whole_days(first: date, last: date, zone: str, note: str) -> NewBlackout:
-    place = ZoneInfo(zone)
-    until = datetime.combine(last + timedelta(days=1), time(0), place)
-    return NewBlackout(from_=datetime.combine(first, time(0), place), to=until, note=note)
-
-
-routes: list[HTTPRouteHandler] = [lend_page, lend, edit_page, edit, calendar_page, block, change]
+routes: list[HTTPRouteHandler] = [lend_page, lend, edit_page, edit, change]
