@@ -210,6 +210,8 @@ def called(said: dict[str, str]) -> Iterator[tuple[str, str, int]]:
         elif name.startswith(PREFIX) and name.endswith("_URL"):
             for url in re.split("[, ]", value.strip()):
                 parts = urlsplit(url.removeprefix("dns+"))
+                if parts.scheme in ("file", "s3"):
+                    continue  # no Service of ours
                 yield name, parts.hostname or "", parts.port or (5432 if parts.scheme == "postgresql" else 80)
 
 

@@ -107,6 +107,8 @@ def _by_settings(world: World) -> Iterator[Call]:
                 for target in services.get(resolve(world, pod, host) or ("", ""), []):
                     if pod.name != target.name or pod.kind == "StatefulSet":
                         yield Call(pod.name, target.name, port)
+            if world.environment(pod, container).get("COMMONRY_FILES_URL", "").startswith("s3://"):
+                yield Call(pod.name, WORLD.name, 443)
         if pod.name == "redis":
             yield Call("redis", "redis", 16379)  # the cluster's own bus
 

@@ -212,7 +212,7 @@ def volumes(world: World) -> Iterator[str]:
         claims = _claims(pod)
         if not claims:
             continue
-        if pod.kind == "Deployment":
+        if pod.kind == "Deployment" and world.kind("HorizontalPodAutoscaler"):  # else there is one machine
             strategy = (world.one("Deployment", pod.name) or {"spec": {}})["spec"].get("strategy")
             if pod.name not in ONCE or strategy != {"type": "Recreate"}:
                 yield f"{pod}: a second pod would wait for the first one's volume: {strategy}"

@@ -100,6 +100,16 @@ def test_the_warehouse_reads_the_follower_as_who_may_only_read(told: dict[str, A
     assert f"-m 0750 {settings.data}\n" in DOCKERFILE, "a new volume belongs to whom its place in the image does"
 
 
+def test_who_keeps_photos_keeps_them_in_one_place(told: dict[str, Any]) -> None:
+    keepers = {"inventory", "neighbourhood"}
+    assert {name for name in told if ("files", "/var/lib/commonry", "rw") in compose.mounts(told[name])} == keepers
+    for name in keepers:
+        said = compose.environment(told[name])
+        assert load(Settings, {k: v for k, v in said.items() if k.startswith("COMMONRY_")}).files() == (
+            "file:///var/lib/commonry/files"
+        )
+
+
 def test_what_needs_a_second_has_one() -> None:
     twice = {name for name, service in SERVICES.items() if service.get("deploy", {}).get("replicas") == 2}
     assert twice == {"gateway", "bookings", "inventory"}

@@ -319,6 +319,7 @@ PLANTS: list[tuple[str, fit.Check, Callable[[World], None]]] = [
     ),
     ("everybody to the database", network, put("NetworkPolicy", "pooler", "spec.ingress.0.from.0.podSelector", {})),
     ("metrics that nobody may read", network, drop("NetworkPolicy", "redis-metrics")),
+    ("photos that nobody can send away", network, drop("NetworkPolicy", "files-calls")),
     ("nodes that cannot meet", network, put("NetworkPolicy", "redis", "spec.ingress.0.ports.1", GONE)),
 ]
 
