@@ -199,3 +199,27 @@ async def test_nothing_yet_says_what_one_could_do(people, signed_in, path):
     seen = await (await signed_in(await people("new"))).opens(path)
     assert seen.status == 200
     assert "yet" in seen.words
+
+
+async def test_the_two_write_to_each_other(people, signed_in):
+    ada, ben = await people("ada"), await people("ben")
+    booking = await booked_now(ben, await lists(ada, "Zither"))
+    hers, his, place = await signed_in(ada), await signed_in(ben), f"/bookings/{booking['id']}"
+    assert "No messages yet" in (await hers.opens("/inbox")).words
+    form = (await his.opens(place)).page.form(f"{place}/messages")
+    seen = await his.sends(form, text="Is <b>six</b> all right?\nOr seven?")
+    assert "Your message was sent." in seen.words
+    assert "Is <b>six</b> all right?" in seen.words
+    await his.sends(form, text="Is <b>six</b> all right?\nOr seven?")  # the same form again is the same message
+    listed = await hers.opens("/inbox")
+    assert "1 not read" in listed.words
+    assert f"{place}#messages" in listed.page.links
+    seen = await hers.opens(place)
+    assert seen.words.count("all right?") == 1
+    assert "not read" not in (await hers.opens("/inbox")).words
+    await hers.sends(seen.page.form(f"{place}/messages"), text="Seven.")
+    assert "Seven." in (await his.opens(place)).words
+    refused = await hers.sends(seen.page.form(f"{place}/messages"), text="  ")
+    assert (refused.status, "Write something first." in refused.words) == (422, True)
+    refused = await hers.sends(seen.page.form(f"{place}/messages"), text="x" * 2001)
+    assert (refused.status, "at most 2,000 letters" in refused.words) == (422, True)

@@ -151,6 +151,33 @@ class Timeline(Message, kw_only=True):
     next_cursor: str | None = None
 
 
+class NewMessage(Body, kw_only=True):
+    """POST /bookings/{id}/messages: a word to the other party."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=2000, pattern=r"\S")]
+
+
+class BookingMessage(Message, kw_only=True):
+    """What one party of a booking wrote to the other."""
+
+    id: UUID
+    booking_id: UUID
+    author_id: UUID
+    text: str
+    at: datetime
+
+
+class Conversation(Message, kw_only=True):
+    """The messages of a booking in short: the newest, and how many of the other's one has not read."""
+
+    booking_id: UUID
+    item_title: str
+    state: BookingState
+    other_id: UUID
+    newest: BookingMessage
+    unread: int
+
+
 class NewReview(Body, kw_only=True):
     """POST /bookings/{id}/review."""
 
@@ -189,6 +216,10 @@ class Bookings(Client):
     async def of_caller(self, token: str) -> list[Any]:
         """Every booking that a member is a party of."""
         return await self.every("/api/v1/bookings", token=token)
+
+    async def written_by(self, member: UUID) -> list[Any]:
+        """Every message that a member has written."""
+        return await self.ask("GET", f"/internal/members/{member}/messages", list[Any])
 
     async def tell(self, topic: str, event_id: str, event: Any) -> None:
         """Deliver an event."""

@@ -122,6 +122,7 @@ class MemberExport(Message, kw_only=True):
     failed_logins: FailedLogins | None = None
     items: list[Any] = []
     bookings: list[Any] = []
+    messages: list[Any] = []
     payments: list[Any] = []
 
 

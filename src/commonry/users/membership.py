@@ -105,6 +105,7 @@ class Membership:
             self._peers.inventory.owned_by(member, token),
             self._peers.bookings.of_caller(token),
             self._peers.payments.statement_of_caller(token),
+            self._peers.bookings.written_by(member),
         )
         async with self._db.read() as tx:
             found = await members.known(tx, member)
@@ -112,6 +113,7 @@ class Membership:
                 items=elsewhere[0],
                 bookings=elsewhere[1],
                 payments=elsewhere[2],
+                messages=elsewhere[3],
                 member=found.member,
                 password_set_at=found.password_set_at,
                 sessions=await sessions.of_member(tx, member),

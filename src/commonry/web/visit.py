@@ -159,6 +159,11 @@ class Visit:
         about = f"{self._form_secret or self._new_secret}.{self.token or ''}"
         return hmac.new(secret, about.encode(), hashlib.sha256).hexdigest()[:32]
 
+    @property
+    def new_key(self) -> str:
+        """An Idempotency-Key for a form to carry: sent twice, it is done once."""
+        return secrets.token_urlsafe(16)
+
     def is_own_form(self, said: str) -> bool:
         """Whether a form with this digest came from a page of ours in this browser."""
         origin, host = self.request.headers.get("origin"), self.request.headers.get("host", "")

@@ -1,5 +1,5 @@
-"""The bookings service's routes: `quotes`, `bookings` (made, listed, read), `commands` (what people do), `reviews`,
-`internal`.
+"""The bookings service's routes: `quotes`, `bookings` (made, listed, read), `commands` (what people do), `messages`,
+`reviews`, `internal`.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from litestar.types import ControllerRouterHandler
 
 from commonry.bookings import jobs, metrics
-from commonry.bookings.api import bookings, commands, internal, quotes, reviews
+from commonry.bookings.api import bookings, commands, internal, messages, quotes, reviews
 from commonry.bookings.saga.engine import Saga
 from commonry.contracts.surroundings import Surroundings
 from commonry.kit import migrate, service
@@ -25,6 +25,7 @@ def build(around: Surroundings) -> Service:
         *quotes.routes,
         *bookings.routes,
         *commands.routes,
+        *messages.routes,
         *reviews.routes,
         *internal.routes,
     ]

@@ -86,6 +86,19 @@ TABLES = (
         refers={"booking_id": "bookings.id", "by_id": "members.id"},
     ),
     Table(
+        "messages",
+        "What the parties of a booking wrote to each other.",
+        "SELECT id, booking_id, author_id, at, text FROM messages ORDER BY id",
+        {
+            "id": "The message.",
+            "booking_id": "Of which booking.",
+            "author_id": "Who wrote it.",
+            "at": "When.",
+            "text": "The words; empty if the author was erased.",
+        },
+        refers={"booking_id": "bookings.id", "author_id": "members.id"},
+    ),
+    Table(
         "reviews",
         "What the parties wrote of each other, published or not yet.",
         """

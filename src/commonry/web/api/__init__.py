@@ -1,9 +1,9 @@
 """The website's addresses, by what people do there, and the service itself, put together.
 
-`search` (the first page), `item`, `checkout`, `booking` (its page, and all that is done to it), `mine` (borrowing,
-lending, inbox), `lend`, `photos`, `calendar` (an item's own pages for its owner), `account` (join, sign in, settings),
-`members`, `desk` and `insights` (for managers), `about` (status, licences, the style guide), `files` (what pages are
-made with).
+`search` (the first page), `item`, `checkout`, `booking` (its page, and all that is done to it), `messages` (and the
+inbox), `mine` (borrowing, lending), `lend`, `photos`, `calendar` (an item's own pages for its owner), `account` (join,
+sign in, settings), `members`, `desk` and `insights` (for managers), `about` (status, licences, the style guide),
+`files` (what pages are made with).
 """
 
 from commonry.contracts.surroundings import Surroundings
@@ -21,6 +21,7 @@ from commonry.web.api import (
     item,
     lend,
     members,
+    messages,
     mine,
     photos,
     search,
@@ -37,6 +38,7 @@ PAGES = (
     item,
     checkout,
     booking,
+    messages,
     mine,
     lend,
     photos,

@@ -27,6 +27,7 @@ from commonry.contracts.inventory import Item
 from commonry.contracts.money import Money
 from commonry.kit import clock, deadlines
 from commonry.kit.problems import NotFound, NotSignedIn, NotValid, Problem, Unavailable
+from commonry.web.api import messages
 from commonry.web.forms import Form, filled_in
 from commonry.web.rules import deeds
 from commonry.web.visit import Visit
@@ -82,6 +83,7 @@ async def _page(visit: Visit, it: Seen, form: Form | None, status: int = 200) ->
     booking = it.booking
     timeline = await visit.ask("bookings", "GET", f"/api/v1/bookings/{booking.id}/timeline", Timeline)
     reviews = await _reviews(visit, booking)
+    written = await messages.of_booking(visit, it.side, booking)
     mine = [r for r in reviews if r.author_id == visit.me]
     primary, others = deeds.possible(
         booking, it.side, clock.now(), manages=visit.manages, reviewed=bool(mine) or it.side is None
@@ -103,6 +105,7 @@ async def _page(visit: Visit, it: Seen, form: Form | None, status: int = 200) ->
         people=people,
         other=people.get(other),
         reviews=reviews,
+        written=written,
         form=form,
         live=booking.state not in deeds.OVER,
     )
@@ -154,6 +157,16 @@ def _code(link: str) -> Markup:
 
 
 # --- doing it ---
+
+
+@post("/bookings/{booking_id:uuid}/messages", include_in_schema=False, status_code=303)
+async def write(visit: Visit, booking_id: UUID) -> Response[str] | Response[None]:
+    form = await filled_in(visit)
+    it = await seen(visit, booking_id)
+    text = form.text("text", needed="Write something first.")
+    if not form.mistakes and await messages.sent(visit, booking_id, text, form):
+        return visit.go(f"/bookings/{booking_id}", "sent")
+    return await _page(visit, it, form, 422)
 
 
 @post("/bookings/{booking_id:uuid}/{what:str}", include_in_schema=False, status_code=303)
@@ -240,16 +253,17 @@ async def events(visit: Visit, booking_id: UUID) -> Stream:
 
     async def told() -> AsyncGenerator[bytes]:
         deadlines.lift()
-        known = _moment(first)
+        known = _moment(first, await messages.newest(visit, first))
         yield b"retry: 3000\n\n"
         for _ in range(WATCHED):
             await asyncio.sleep(LOOKED)
             try:
                 now = await visit.ask("bookings", "GET", f"/api/v1/bookings/{booking_id}", Booking)
+                moment = _moment(now, await messages.newest(visit, now))
             except Problem:
                 return
-            if _moment(now) != known:
-                known = _moment(now)
+            if moment != known:
+                known = moment
                 yield f"event: changed\ndata: {now.state}\n\n".encode()
             else:
                 yield b": still there\n\n"
@@ -259,8 +273,8 @@ async def events(visit: Visit, booking_id: UUID) -> Stream:
     return Stream(told(), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
 
-def _moment(booking: Booking) -> str:
-    return f"{booking.state} {booking.updated_at.isoformat()} {booking.deposit_state} {booking.disputed}"
+def _moment(booking: Booking, newest: str) -> str:
+    return f"{booking.state} {booking.updated_at.isoformat()} {booking.deposit_state} {booking.disputed} {newest}"
 
 
-routes: list[HTTPRouteHandler] = [booking_page, events, deed_page, do]
+routes: list[HTTPRouteHandler] = [booking_page, events, deed_page, write, do]
