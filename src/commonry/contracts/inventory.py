@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from commonry.contracts.money import Amount, Currency, Money
+from commonry.contracts.photos import Photo
 from commonry.contracts.words import ZONES, Body, Instant, Label, Message, Note, Period, Quantity, Slug, Text, Title
 from commonry.kit.peers import Client
 
@@ -93,41 +94,6 @@ class ItemChanges(Body, kw_only=True):
     handover: Handover | UnsetType = UNSET
     cancellation: Cancellation | UnsetType = UNSET
     status: ItemStatus | UnsetType = UNSET
-
-
-class Photo(Message, kw_only=True):
-    """A photo of an item: what it shows in words, the pixels of its largest size, and where each size (WebP) is.
-
-    The longer edge has at most 400, 800 and 1600 pixels.
-    """
-
-    id: UUID
-    alt: str
-    width: int
-    height: int
-    small: str
-    medium: str
-    large: str
-
-    def url(self, width: int) -> str:
-        """The smallest size that is good for so many pixels."""
-        return self.small if width <= 400 else self.medium if width <= 800 else self.large
-
-
-Alt = Annotated[str, Meta(max_length=300)]
-
-
-class WantedPhoto(Body, kw_only=True):
-    """One of an item's photos, and what it shows; left out, the words stay as they are."""
-
-    id: UUID
-    alt: Alt | UnsetType = UNSET
-
-
-class WantedPhotos(Body, kw_only=True):
-    """PUT /items/{id}/photos: those that stay, in this order. The first is the item's picture in lists."""
-
-    photos: list[WantedPhoto]
 
 
 class Rating(Struct, frozen=True):

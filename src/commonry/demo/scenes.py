@@ -21,7 +21,8 @@ def scene(name: str, key: str) -> bytes:
     """A thing's picture; things with the same drawing differ by their ground."""
     drawing = resources.files("commonry.demo").joinpath("pictures", f"{name}.webp").read_bytes()
     with Image.open(BytesIO(drawing)) as opened:
-        thing = opened.convert("RGBA").resize((DRAWN, DRAWN), Image.Resampling.LANCZOS)
+        drawn: Any = opened.convert("RGBA")
+        thing = drawn.resize((DRAWN, DRAWN), Image.Resampling.LANCZOS)
     chance = hashlib.sha256(f"the scene of {key}".encode()).digest()
     made = _ground(chance[0] / 255)
     at = ((SIZE[0] - DRAWN) // 2 + (chance[1] - 128) // 8, (SIZE[1] - DRAWN) // 2 - 30)
@@ -34,7 +35,7 @@ def scene(name: str, key: str) -> bytes:
 
 def _ground(hue: float) -> Image.Image:
     """A wall in the light of a window, and a table before it."""
-    small = Image.new("RGB", (SIZE[0] // 8, SIZE[1] // 8))
+    small: Any = Image.new("RGB", (SIZE[0] // 8, SIZE[1] // 8))
     drawn = ImageDraw.Draw(small)
     for y in range(small.height):
         is_table = y > small.height * 0.72

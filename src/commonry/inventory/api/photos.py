@@ -8,7 +8,7 @@ from litestar import Request, Response, delete, get, post, put
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 
-from commonry.contracts.inventory import Photo, WantedPhotos
+from commonry.contracts.photos import Photo, WantedPhotos
 from commonry.inventory.api import telling
 from commonry.inventory.api.telling import Gateways
 from commonry.inventory.api.viewing import theirs, theirs_locked

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from psycopg.errors import ForeignKeyViolation
 
-from commonry.contracts.inventory import Category, Item, Location, NewItem, Photo, Price, Rating, Terms
+from commonry.contracts.inventory import Category, Item, Location, NewItem, Price, Rating, Terms
 from commonry.contracts.money import Money
+from commonry.contracts.photos import Photo
 from commonry.contracts.problems import ItemHasBookings, Mistake, NotValid
 from commonry.inventory.store import photos
 from commonry.kit.db import Tx, many, one, run, values

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from commonry.contracts.inventory import WantedPhoto
+from commonry.contracts.photos import WantedPhoto
 from commonry.kit.db import Tx, run, value, values
 
 MOST = 12

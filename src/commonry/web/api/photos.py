@@ -9,7 +9,8 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from commonry.contracts.inventory import Item, Photo, WantedPhoto, WantedPhotos
+from commonry.contracts.inventory import Item
+from commonry.contracts.photos import Photo, WantedPhoto, WantedPhotos
 from commonry.kit.problems import NotValid, Problem
 from commonry.web.forms import Form, filled_in
 from commonry.web.owning import own
