@@ -5,6 +5,7 @@ test decides who moves what. Tests that need only the public API use the `platfo
 """
 
 import itertools
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -139,7 +140,8 @@ async def new_town(postgres: EmbeddedPostgres, **settings: Any) -> AsyncGenerato
     tag = f"t{next(_towns)}"
     postgres.create_databases([f"{s}_{tag}" for s in run.SERVICES])
     url = postgres.url(f"SERVICE_{tag}").replace("SERVICE", "{service}")
-    chosen = Settings(database_url=url, workers=False, **settings)
+    folder = tempfile.TemporaryDirectory()
+    chosen = Settings(database_url=url, workers=False, files_url=f"file://{folder.name}", **settings)
     run.migrate_all(chosen)
     databases = {s: Database(chosen.database(s), name=f"look {s}", size=4) for s in run.SERVICES}
     async with run.running(chosen) as (_, located, around), gateway(chosen, located) as app:
@@ -148,5 +150,6 @@ async def new_town(postgres: EmbeddedPostgres, **settings: Any) -> AsyncGenerato
         try:
             yield Town(Near("gateway", app), around, databases)
         finally:
+            folder.cleanup()
             for db in databases.values():
                 await db.close()

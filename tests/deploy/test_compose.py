@@ -101,7 +101,7 @@ def test_the_warehouse_reads_the_follower_as_who_may_only_read(told: dict[str, A
 
 
 def test_who_keeps_photos_keeps_them_in_one_place(told: dict[str, Any]) -> None:
-    keepers = {"inventory", "neighbourhood"}
+    keepers = {"inventory", "bookings", "neighbourhood"}
     assert {name for name in told if ("files", "/var/lib/commonry", "rw") in compose.mounts(told[name])} == keepers
     for name in keepers:
         said = compose.environment(told[name])

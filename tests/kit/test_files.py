@@ -59,3 +59,8 @@ async def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path: Path) -> 
     (tmp_path / "files").write_text("a file, and no folder")
     with pytest.raises(Unavailable):
         await Files(f"file://{tmp_path}/files").put("a", b"")
+
+
+async def test_nowhere_is_said_to_be_nowhere() -> None:
+    with pytest.raises(Unavailable, match="COMMONRY_FILES_URL"):
+        await Files("").get("a")

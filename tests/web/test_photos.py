@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.pictures import picture
+from tests.web.test_journey import booked_now
 from tests.web.test_search import lists
 
 
@@ -78,3 +79,28 @@ async def test_somebody_elses_thing_stays_somebody_elses(people, signed_in, path
     item = await lists(await people("ada"), "Drum")
     browser = await signed_in(await people("ben"))
     assert (await browser.opens(f"/items/{item['id']}{path}")).status == 403
+
+
+async def test_a_handover_is_photographed_and_only_the_two_see_it(people, signed_in):
+    ada, ben = await people("ada"), await people("ben")
+    booking = await booked_now(ben, await lists(ada, "Cello"))
+    his, hers, place = await signed_in(ben), await signed_in(ada), f"/bookings/{booking['id']}"
+    form = (await his.opens(f"{place}/pickup")).page.form(f"{place}/pickup")
+    assert form.kind == "multipart/form-data"
+    refused = await his.sends(form, files=files(b"<svg>"), note="A <i>scratch</i>")
+    assert (refused.status, "A photo is no picture" in refused.words) == (422, True)
+    seen = await his.sends(form, files=files(picture(), picture(colour=(9, 99, 9))), note="A <i>scratch</i>")
+    assert "Handed over." in seen.words
+    for browser in (his, hers):
+        seen = await browser.opens(place)
+        assert "A <i>scratch</i>" in seen.words
+        addresses = [
+            told["src"] for tag, told in seen.page.tags if tag == "img" and "/photos/" in (told.get("src") or "")
+        ]
+        ours = [address for address in addresses if address.startswith("/bookings/")]
+        assert len(ours) == 2
+        got = await browser.opens(ours[0])
+        assert (got.status, got.headers["content-type"]) == (200, "image/webp")
+        assert got.headers["cache-control"].startswith("private")
+    stranger = await signed_in(await people("eve"))
+    assert (await stranger.opens(ours[0])).status == 404

@@ -9,6 +9,7 @@ from msgspec import Meta
 from commonry.contracts.inventory import BookingMode, Cancellation, Handover, Location
 from commonry.contracts.money import Money
 from commonry.contracts.payments import Method
+from commonry.contracts.photos import Photo
 from commonry.contracts.words import Body, Instant, Message, Note, Quantity
 from commonry.kit.peers import Client
 
@@ -79,6 +80,18 @@ class HandoverReport(Body, kw_only=True):
     condition: Literal["good", "worn", "damaged", "incomplete"] = "good"
     note: Note = ""
     photos: list[Annotated[str, Meta(max_length=300)]] = []
+    """Ids of photos that the party has added to the booking before."""
+
+
+class HandoverRecord(Message, kw_only=True):
+    """What one party wrote down, and photographed, when the thing was picked up or brought back."""
+
+    kind: Literal["pickup", "return"]
+    by_id: UUID
+    at: datetime
+    condition: str
+    note: str
+    photos: list[Photo] = []
 
 
 class Why(Body, kw_only=True):

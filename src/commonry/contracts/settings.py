@@ -244,8 +244,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     failpoints: Annotated[str, Meta(description="For tests only: where to stumble (`kit/failpoints.py`).")] = ""
 
     def files(self) -> str:
-        """The address of the files."""
-        return self.files_url or f"file://{quote(self.data)}/files"
+        """The address of the files; empty where nobody has said."""
+        return self.files_url or (f"file://{quote(self.data)}/files" if self.data else "")
 
     def urls(self, service: str) -> list[str]:
         """Where a far service's replicas are; empty when it runs in this process."""

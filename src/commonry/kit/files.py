@@ -35,6 +35,8 @@ class Files:
 
     @cached_property
     def _store(self) -> Any:
+        if not self.address:
+            raise Unavailable("There is nowhere to keep files: set COMMONRY_FILES_URL.")
         if self.address.startswith("file://"):
             folder = Path(unquote(urlsplit(self.address).path))
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ call has a timeout; a peer that cannot be reached or does not answer in time is 
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -219,7 +219,8 @@ class Client:
     ) -> T:
         """One call as the service itself, or as a person when `token` is given. Raises the other side's problem.
 
-        A body of bytes is sent as it is, as of this `kind`. `client` is the address of whom it is asked for.
+        An answer that is to be `bytes` is given as it came. A body of bytes is sent as it is, as of this `kind`.
+        `client` is the address of whom it is asked for.
         `repeatable` says of a call that changes something that doing it twice does no harm.
         """
         timeout = deadlines.left(timeout)
@@ -244,6 +245,8 @@ class Client:
         )
         if got.status >= 400:
             raise from_answer(got.status, got.body)
+        if answer is bytes:
+            return cast("T", got.body)
         return msgspec.json.decode(got.body or b"null", type=answer)
 
     async def every(self, path: str, *, token: str, query: Mapping[str, Any] | None = None) -> list[Any]:

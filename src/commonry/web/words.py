@@ -10,6 +10,13 @@ from commonry.contracts.money import EXPONENTS, Money
 SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
 PER = {"hour": "an hour", "day": "a day", "week": "a week"}
 CONDITIONS = {"new": "As new", "good": "Good", "worn": "Well used"}
+HANDED = {
+    "good": "as it should be",
+    "worn": "used",
+    "incomplete": "something is missing",
+    "damaged": "damaged",
+}
+"""What was written down of it → how it is said."""
 HANDOVERS = {"in_person": "Meet to hand it over", "self_service": "Pick it up yourself"}
 MODES = {"instant": "Booked at once", "request": "The owner is asked first"}
 _SECOND_THOUGHTS = " Within an hour of booking you get everything back while the start is at least 24 hours away."
@@ -246,6 +253,7 @@ FILTERS: dict[str, Any] = {
 } | {
     "state": STATES.__getitem__,
     "condition": CONDITIONS.__getitem__,
+    "handed": HANDED.__getitem__,
     "handover": HANDOVERS.__getitem__,
     "mode": MODES.__getitem__,
     "cancellation": CANCELLATIONS.__getitem__,

@@ -1,5 +1,5 @@
-"""The bookings service's routes: `quotes`, `bookings` (made, listed, read), `commands` (what people do), `messages`,
-`reviews`, `internal`.
+"""The bookings service's routes: `quotes`, `bookings` (made, listed, read), `commands` (what people do), `handovers`
+(what was written down), `messages`, `reviews`, `internal`.
 """
 
 from collections.abc import Sequence
@@ -8,11 +8,12 @@ from pathlib import Path
 from litestar.types import ControllerRouterHandler
 
 from commonry.bookings import jobs, metrics
-from commonry.bookings.api import bookings, commands, internal, messages, quotes, reviews
+from commonry.bookings.api import bookings, commands, handovers, internal, messages, quotes, reviews
 from commonry.bookings.saga.engine import Saga
 from commonry.contracts.surroundings import Surroundings
 from commonry.kit import migrate, service
 from commonry.kit.backlog import Backlog, Outbox
+from commonry.kit.pictures import Album
 from commonry.kit.service import Service
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -25,6 +26,7 @@ def build(around: Surroundings) -> Service:
         *quotes.routes,
         *bookings.routes,
         *commands.routes,
+        *handovers.routes,
         *messages.routes,
         *reviews.routes,
         *internal.routes,
@@ -34,7 +36,7 @@ def build(around: Surroundings) -> Service:
         routes,
         door=around.door,
         db=around.db,
-        offers={"saga": saga, "around": around},
+        offers={"saga": saga, "around": around, "album": Album(around.files, "handovers")},
         loops=jobs.loops(around, saga),
         ready=lambda: migrate.is_current(around.db, MIGRATIONS),
         facts=[Backlog("bookings", "bookings"), Backlog("bookings", "outbox"), Outbox("bookings"), metrics.Sagas()],

@@ -10,6 +10,7 @@ from commonry.bookings.rules import policies, views
 from commonry.bookings.rules.transitions import COMMANDS
 from commonry.bookings.saga.engine import Saga
 from commonry.bookings.store import bookings as store
+from commonry.bookings.store import handovers
 from commonry.bookings.store.bookings import Running
 from commonry.contracts.bookings import Booking, Decision, HandoverReport, RefundPreview, Why
 from commonry.contracts.money import Money
@@ -118,7 +119,7 @@ async def _approved(saga: Saga, done: Booking, caller: Caller, data: HandoverRep
 
 async def _report(saga: Saga, row: Running, kind: str, caller: Caller, data: HandoverReport | None) -> None:
     async with saga.db.read() as tx:
-        await store.report(tx, row.id, kind, caller.id, data or HandoverReport())
+        await handovers.report(tx, row.id, kind, caller.id, data or HandoverReport())
 
 
 @post(PATH + "/no-show", summary="Nobody came", operation_id="report_no_show", **SIGNED_IN)

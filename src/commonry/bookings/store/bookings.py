@@ -12,7 +12,7 @@ import msgspec
 
 from commonry.bookings.rules import policies
 from commonry.bookings.rules.transitions import STEPS, Command, StepName
-from commonry.contracts.bookings import Booking, BookingState, HandoverReport, Line, NewBooking, Quote
+from commonry.contracts.bookings import Booking, BookingState, Line, NewBooking, Quote
 from commonry.contracts.inventory import Terms
 from commonry.contracts.money import Money
 from commonry.contracts.words import Period
@@ -189,12 +189,6 @@ async def take(
     return await one(tx, running, _TAKE, row | guard | told)
 
 
-async def report(tx: Tx, booking: UUID, kind: str, by: UUID, report: HandoverReport) -> None:
-    """Keep what a party said about the condition at a handover; the first word counts."""
-    row = {"id": booking, "kind": kind, "by": by, "condition": report.condition, "note": report.note}
-    await run(tx, _REPORT, row | {"photos": as_json(report.photos)})
-
-
 async def dispute(tx: Tx, booking: UUID, by: UUID, note: str) -> Running | None:
     """Stop the clock on a returned booking until a manager has decided."""
     return await one(tx, running, _DISPUTE, {"id": booking, "by": by, "text": f"The owner reported a problem: {note}"})
@@ -281,10 +275,6 @@ _TAKE: LiteralString = (
     + COLUMNS
     + " FROM taken"
 )
-_REPORT: LiteralString = """
-    INSERT INTO handovers (booking_id, kind, by_id, condition, note, photos)
-    VALUES (%(id)s, %(kind)s, %(by)s, %(condition)s, %(note)s, %(photos)s)
-    ON CONFLICT DO NOTHING"""
 _DISPUTE: LiteralString = (
     """
     WITH stopped AS (

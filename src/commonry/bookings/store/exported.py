@@ -80,7 +80,7 @@ TABLES = (
             "at": "When.",
             "condition": "How the thing was.",
             "note": "What they wrote.",
-            "photos": "Their pictures.",
+            "photos": "Names of their pictures, which are files.",
         },
         key=("booking_id", "kind", "by_id"),
         refers={"booking_id": "bookings.id", "by_id": "members.id"},

@@ -1,9 +1,9 @@
 """The website's addresses, by what people do there, and the service itself, put together.
 
-`search` (the first page), `item`, `checkout`, `booking` (its page, and all that is done to it), `messages` (and the
-inbox), `mine` (borrowing, lending), `lend`, `photos`, `calendar` (an item's own pages for its owner), `account` (join,
-sign in, settings), `members`, `desk` and `insights` (for managers), `about` (status, licences, the style guide),
-`files` (what pages are made with).
+`search` (the first page), `item`, `checkout`, `booking` (its page, and all that is done to it), `handovers`, `messages`
+(and the inbox), `mine` (borrowing, lending), `lend`, `photos`, `calendar` (an item's own pages for its owner),
+`account` (join, sign in, settings), `members`, `desk` and `insights` (for managers), `about` (status, licences, the
+style guide), `files` (what pages are made with).
 """
 
 from commonry.contracts.surroundings import Surroundings
@@ -17,6 +17,7 @@ from commonry.web.api import (
     checkout,
     desk,
     files,
+    handovers,
     insights,
     item,
     lend,
@@ -38,6 +39,7 @@ PAGES = (
     item,
     checkout,
     booking,
+    handovers,
     messages,
     mine,
     lend,

@@ -27,7 +27,7 @@ from commonry.contracts.inventory import Item
 from commonry.contracts.money import Money
 from commonry.kit import clock, deadlines
 from commonry.kit.problems import NotFound, NotSignedIn, NotValid, Problem, Unavailable
-from commonry.web.api import messages
+from commonry.web.api import handovers, messages
 from commonry.web.forms import Form, filled_in
 from commonry.web.rules import deeds
 from commonry.web.visit import Visit
@@ -106,6 +106,7 @@ async def _page(visit: Visit, it: Seen, form: Form | None, status: int = 200) ->
         other=people.get(other),
         reviews=reviews,
         written=written,
+        handovers=await handovers.of_booking(visit, booking),
         form=form,
         live=booking.state not in deeds.OVER,
     )
@@ -175,7 +176,8 @@ async def do(visit: Visit, booking_id: UUID, what: str) -> Response[str] | Respo
     it = await seen(visit, booking_id)
     if what not in DONE:
         raise NotFound
-    body = _body(it.booking, what, form)
+    photos = await handovers.kept(visit, booking_id, form) if what in ("pickup", "return") else []
+    body = _body(it.booking, what, form, photos)
     if not form.mistakes:
         answer: Any = Review if what == "review" else Booking
         try:
@@ -210,14 +212,14 @@ DONE = {
 """What is done → how it is said."""
 
 
-def _body(booking: Booking, what: str, form: Form) -> Any:
+def _body(booking: Booking, what: str, form: Form, photos: list[str]) -> Any:
     note = form.text("note")[:2000]
     match what:
         case "pickup" | "return":
             condition: Any = form.text("condition") or "good"
             if condition not in [known for known, _, _ in CONDITIONS]:
                 form.wrong("condition", "Choose how it is.")
-            return HandoverReport(condition=condition, note=note)
+            return HandoverReport(condition=condition, note=note, photos=photos)
         case "decline" | "cancel":
             return Why(note=note)
         case "dispute":

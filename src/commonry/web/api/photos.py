@@ -1,6 +1,5 @@
 """An item's photos for its owner: added, described, put in order, taken away."""
 
-import secrets
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -12,7 +11,7 @@ from msgspec import Struct
 from commonry.contracts.inventory import Item
 from commonry.contracts.photos import Photo, WantedPhoto, WantedPhotos
 from commonry.kit.problems import NotValid, Problem
-from commonry.web.forms import Form, filled_in
+from commonry.web.forms import Form, filled_in, multipart
 from commonry.web.owning import own
 from commonry.web.visit import Visit
 
@@ -70,17 +69,6 @@ async def add(visit: Visit, item: UUID, form: Form) -> None:
         if e.status not in (413, 503):
             raise
         form.wrong("photo", e.detail)
-
-
-async def multipart(form: Form) -> tuple[str, bytes]:
-    """A form's files as the API takes them: content type and body. The names that files had stay here."""
-    line = secrets.token_hex(16)
-    body = bytearray()
-    for number, file in enumerate(form.files):
-        body += f'--{line}\r\nContent-Disposition: form-data; name="photo"; filename="{number}"\r\n\r\n'.encode()
-        body += await file.read() + b"\r\n"
-    body += f"--{line}--\r\n".encode()
-    return f"multipart/form-data; boundary={line}", bytes(body)
 
 
 def _wanted(there: Sequence[Photo], form: Form) -> list[WantedPhoto]:

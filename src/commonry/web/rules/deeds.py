@@ -82,6 +82,8 @@ ATTENTION: dict[Side, frozenset[str]] = {
     "owner": frozenset({"requested", "returned"}),
     "borrower": frozenset({"pending"}),
 }
+HANDED_OVER = frozenset({"in_use", "returned", "completed", "no_show"})
+"""States in which a thing has changed hands, or should have."""
 OVER = frozenset({"completed", "failed", "declined", "expired", "cancelled", "no_show"})
 
 
