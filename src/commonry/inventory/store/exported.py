@@ -64,6 +64,23 @@ REFS_OF_SEVERAL: LiteralString = """
     GROUP BY source_ref HAVING count(1) > 1"""
 """Names in their owners' lists that several owners use: in one list of all they would mean the same item."""
 
+PHOTOS = Table(
+    "photos",
+    "Photos of items; the pictures are in the folder `files`.",
+    """
+    SELECT id, item_id, position, alt, width, height, added_at
+    FROM photos WHERE gone_at IS NULL ORDER BY item_id, position""",
+    {
+        "id": "The photo: its files are `files/items/` and this, one for each size.",
+        "item_id": "Of which item.",
+        "position": "Its place among them; the lowest is shown in lists.",
+        "alt": "What it shows, in words.",
+        "width": "Pixels of the largest size.",
+        "height": "Pixels of the largest size.",
+        "added_at": "When it was added.",
+    },
+    refers={"item_id": "items.id"},
+)
 TABLES = (
     Table(
         "categories",
@@ -79,6 +96,7 @@ TABLES = (
         refers={"parent": "categories.slug"},
     ),
     ITEMS,
+    PHOTOS,
     Table(
         "units",
         "The single things of an item: one that has three copies has three units.",
