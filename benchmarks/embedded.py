@@ -53,6 +53,12 @@ class Embedded:
             text = await r.read()
             return r.status, json.loads(text) if text else None
 
+    async def page(self, path: str) -> bytes:
+        """A page of the website as a browser gets it, unpacked."""
+        async with self.session.get(self.url + path, headers={"accept": "text/html"}) as r:
+            assert r.status == 200, r.status
+            return await r.read()
+
     async def person(self, name: str) -> str:
         """A new member's token."""
         body = {"email": f"{name}@example.org", "password": "correct horse battery", "display_name": name}
