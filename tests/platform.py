@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -285,12 +285,15 @@ def near(folder: Path, env: Mapping[str, str]) -> Platform:
     return platform
 
 
-def far(folder: Path, env: Mapping[str, str], replicas: Mapping[str, int] = TWICE) -> Platform:
+def far(
+    folder: Path, env: Mapping[str, str], replicas: Mapping[str, int] = TWICE, also: Sequence[str] = ()
+) -> Platform:
     """A process per service and replica, not started yet; PostgreSQL runs and is migrated. The second is `name-2`.
+    `also` are services that else run in the gateway's process.
 
     With COMMONRY_DATABASE_URL in `env` it is that PostgreSQL, which has the four databases, else one of its own.
     """
-    every = {name: [name, *(f"{name}-{n}" for n in range(2, replicas.get(name, 1) + 1))] for name in SERVED}
+    every = {name: [name, *(f"{name}-{n}" for n in range(2, replicas.get(name, 1) + 1))] for name in (*SERVED, *also)}
     ports = {name: free_port() for names in every.values() for name in names}
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     template, server = env.get("COMMONRY_DATABASE_URL", ""), None
@@ -299,7 +302,9 @@ def far(folder: Path, env: Mapping[str, str], replicas: Mapping[str, int] = TWIC
         server.start()
         server.create_databases(OWNERS)
         template = url_of(server)
-    peers = {f"COMMONRY_{service.upper()}_URL": ",".join(urls[n] for n in every[service]) for service in OWNERS}
+    peers = {
+        f"COMMONRY_{service.upper()}_URL": ",".join(urls[n] for n in every[service]) for service in (*OWNERS, *also)
+    }
     told = {"COMMONRY_DATA": str(folder / "kept")} | dict(env) | peers
     told |= {"COMMONRY_DATABASE_URL": template, "COMMONRY_SERVICE_TOKEN": secrets.token_hex(16)}
     platform = Platform("far", urls["gateway"], told, folder / "data", server=server)

@@ -61,13 +61,15 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("watched")
     (folder / "redis").mkdir()
     with redis_cluster.started(folder / "redis") as cluster, room() as place:
-        platform = far(folder, SHORT | {"COMMONRY_CACHE_URL": cluster.url, "COMMONRY_FAILPOINTS": STUMBLES})
+        platform = far(
+            folder, SHORT | {"COMMONRY_CACHE_URL": cluster.url, "COMMONRY_FAILPOINTS": STUMBLES}, also=["analytics"]
+        )
         assert platform.server is not None
         with standby_of(platform, place) as standby:
             for process in platform.processes.values():
                 process.env["COMMONRY_READ_URL"] = standby.template
             with running(platform):
-                services = {s: [_address(p.url) for p in _processes(platform, s)] for s in SERVED}
+                services = {s: [_address(p.url) for p in _processes(platform, s)] for s in (*SERVED, "analytics")}
                 nodes = [f"127.0.0.1:{node.port}" for node in cluster.nodes]
                 databases = [platform.server.url("postgres"), f"{standby.url()}?sslmode=disable"]
                 with watching(folder, services, databases, nodes) as watch:

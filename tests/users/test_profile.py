@@ -127,10 +127,11 @@ async def test_the_export_holds_everything_but_secrets(world: World):
     assert (got.json["member"]["id"], got.json["member"]["about"]) == (member, "Tools.")
     assert [s["ended"] for s in got.json["sessions"]] == [False]
     assert got.json["failed_logins"]["count"] == 1
-    assert [got.json[part][0]["list"] for part in ("items", "bookings", "payments")] == [
+    assert [got.json[part][0]["list"] for part in ("items", "bookings", "payments", "messages")] == [
         "/api/v1/items",
         "/api/v1/bookings",
         "/api/v1/payments/statement",
+        f"/internal/members/{member}/messages",
     ]
     assert token not in str(got.json)
     assert "argon2" not in str(got.json)

@@ -42,6 +42,8 @@ class StandIn:
         if path.startswith("/internal/events/"):
             self.told.append((path.split("/")[3], msgspec.json.decode(body)))
             return Answer(201, {}, b"")
+        if path.endswith("/messages"):
+            return Answer(200, {}, msgspec.json.encode([{"list": path}]))
         self.asked.append((method, path))
         return Answer(200, {}, msgspec.json.encode(self.says))
 

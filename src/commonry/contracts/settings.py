@@ -123,7 +123,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
 
     max_body: Annotated[int, Meta(ge=1024, description="Largest request body the gateway takes, in bytes.")] = (
-        32 * 2**20
+        24 * 2**20
     )
     answer_seconds: Annotated[
         float, Meta(gt=0, description="How long a service may take to begin its answer before the gateway says 503.")

@@ -4,6 +4,7 @@ A form that did not come from one of our own pages is refused before anything is
 (422) comes back under the names that it knows (`price.amount`); `place` says which of ours those are.
 """
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import date, time
@@ -85,6 +86,14 @@ class Form:
         except ValueError:
             self.wrong(name, "Choose a time.")
             return otherwise
+
+    @property
+    def key(self) -> str | None:
+        """An Idempotency-Key that means the form as it is filled in: sent twice it is done once, changed it is new."""
+        if not self.said.get("key"):
+            return None
+        told = sorted((name, texts) for name, texts in self.many.items() if name != "csrf")
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:40]
 
     def ticked(self, name: str) -> bool:
         """Whether a box is."""

@@ -86,6 +86,20 @@ TABLES = (
         refers={"booking_id": "bookings.id", "by_id": "members.id"},
     ),
     Table(
+        "handover_photos",
+        "Photos that the parties took at handovers; the pictures are in the folder `files`.",
+        "SELECT id, booking_id, by_id, width, height, added_at FROM handover_photos ORDER BY id",
+        {
+            "id": "The photo: its files are `files/handovers/` and this, one for each size.",
+            "booking_id": "Of which booking.",
+            "by_id": "Who took it.",
+            "width": "Pixels of the largest size.",
+            "height": "Pixels of the largest size.",
+            "added_at": "When it was added.",
+        },
+        refers={"booking_id": "bookings.id", "by_id": "members.id"},
+    ),
+    Table(
         "messages",
         "What the parties of a booking wrote to each other.",
         "SELECT id, booking_id, author_id, at, text FROM messages ORDER BY id",

@@ -109,9 +109,7 @@ async def lend(visit: Visit, places: Places) -> Response[str] | Response[None]:
     new = await _read(visit, places, form, None)
     if new is not None and not form.mistakes:
         try:
-            made = await visit.ask(
-                "inventory", "POST", "/api/v1/items", Item, new, key=form.text("key")[:100] or None, timeout=10
-            )
+            made = await visit.ask("inventory", "POST", "/api/v1/items", Item, new, key=form.key, timeout=10)
         except NotValid as e:
             form.place(e, OURS)
         else:

@@ -55,9 +55,9 @@ async def sent(visit: Visit, booking: UUID, text: str, form: Form) -> bool:
     if len(text) > LONGEST:
         form.wrong("text", f"A message has at most {LONGEST:,} letters.")
         return False
-    where, key = f"/api/v1/bookings/{booking}/messages", form.text("key")[:100] or None
+    where = f"/api/v1/bookings/{booking}/messages"
     try:
-        await visit.ask("bookings", "POST", where, BookingMessage, NewMessage(text=text), key=key)
+        await visit.ask("bookings", "POST", where, BookingMessage, NewMessage(text=text), key=form.key)
     except NotValid as e:
         form.place(e)
         return False
