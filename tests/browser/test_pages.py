@@ -6,6 +6,7 @@ import pytest
 
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.inside import count
+from tests.pictures import MULTIPART, form, picture
 from tests.web.test_search import in_days
 
 pytestmark = pytest.mark.parametrize("platform", ["near"], indirect=True)
@@ -39,6 +40,10 @@ async def stocked(people):
             "description": "It works, and comes with all its parts.", "deposit": {"amount": 2000, "currency": "EUR"},
         }  # fmt: skip
         items.append(await ada.must("POST", "/items", body))
+    for number, item in enumerate(items[1:4]):
+        pictures = form([picture(1200, 900, (90 * number, 120, 60 * shade)) for shade in range(number + 1)], ["In use"])
+        status, made, _ = await ada.call("POST", f"/items/{item['id']}/photos", data=pictures, headers=MULTIPART)
+        assert status == 201, made
     return ada, items
 
 
@@ -64,7 +69,11 @@ async def lived_in(stocked, people, platform):
     await ada.must("POST", f"/bookings/{out['id']}/pickup")
     back = await book(items[3], timedelta(minutes=5))
     await ada.must("POST", f"/bookings/{back['id']}/pickup")
-    await ben.must("POST", f"/bookings/{back['id']}/return", {"condition": "damaged"})
+    _, made, _ = await ben.call("POST", f"/bookings/{back['id']}/photos", data=form([picture()]), headers=MULTIPART)
+    said = {"condition": "damaged", "note": "The handle is loose.", "photos": [made["data"][0]["id"]]}
+    await ben.must("POST", f"/bookings/{back['id']}/return", said)
+    for who, text in ((ben, "Is six all right?"), (ada, "Seven would be better: I am on the train until then.")):
+        await who.must("POST", f"/bookings/{coming['id']}/messages", {"text": text})
     return {"ada": ada, "ben": ben, "meg": meg, "items": items, "requested": requested["id"], "coming": coming["id"],
             "out": out["id"], "back": back["id"]}  # fmt: skip
 
@@ -77,6 +86,8 @@ def pages_of(lived):
         "borrowing": ("ben", "/borrowing"), "booking-coming": ("ben", f"/bookings/{b['coming']}"),
         "booking-out": ("ben", f"/bookings/{b['out']}"), "cancel": ("ben", f"/bookings/{b['coming']}/cancel"),
         "return": ("ben", f"/bookings/{b['out']}/return"), "review": ("ben", f"/bookings/{b['back']}/review"),
+        "inbox": ("ben", "/inbox"), "inbox-empty": ("meg", "/inbox"), "photos": ("ada", f"/items/{item}/photos"),
+        "photos-empty": ("ada", f"/items/{b['items'][5]['id']}/photos"),
         "settings": ("ben", "/me"), "lend": ("ben", "/lend"), "no-permission": ("ben", "/desk"),
         "lending-empty": ("ben", "/lending"),
         "lending": ("ada", "/lending"), "booking-requested": ("ada", f"/bookings/{b['requested']}"),

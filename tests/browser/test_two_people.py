@@ -1,8 +1,10 @@
 """Two people in two windows: found, asked for, answered, handed over. On a phone, by keyboard, without JavaScript."""
 
 import pytest
+from PIL import Image
 
 from tests.browser.conftest import DESKTOP, PHONE
+from tests.pictures import picture
 from tests.web.test_search import in_days, lists
 
 pytestmark = pytest.mark.parametrize("platform", ["near"], indirect=True)
@@ -80,6 +82,9 @@ async def test_a_handover_survives_a_lost_connection(window, people):
     shown = await window(PHONE)
     await shown.signs_in(ben)
     await shown.goes(f"/bookings/{booking['id']}/pickup")
+    taken = {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": picture()}
+    await shown.page.get_by_label("Photos").set_input_files([taken])
+    await shown.page.locator("[data-seen] img").wait_for()
     await shown.context.set_offline(True)
     await shown.page.get_by_role("button", name="It has changed hands").click()
     await shown.page.get_by_text("It is kept here and sent by itself").wait_for()
@@ -87,6 +92,8 @@ async def test_a_handover_survives_a_lost_connection(window, people):
     await shown.context.set_offline(False)
     await shown.page.get_by_text("You have it. Bring it back in time.").wait_for()
     assert (await ben.get(f"/bookings/{booking['id']}"))["state"] == "in_use"
+    (written,) = (await ben.get(f"/bookings/{booking['id']}/handovers"))["data"]
+    assert len(written["photos"]) == 1
 
 
 async def test_without_a_connection_the_site_says_so(window, people):
@@ -109,3 +116,26 @@ async def test_the_price_follows_the_dates_without_loading_the_page(window, peop
     await shown.page.get_by_label("Last day").blur()
     await shown.page.get_by_role("link", name="Borrow", exact=True).wait_for()
     assert await shown.page.evaluate("window.still") == "here"
+
+
+async def test_a_photo_is_seen_and_made_smaller_before_it_is_sent(window, people, tmp_path):
+    ada = await people("ada")
+    shown = await window(DESKTOP)
+    await shown.signs_in(ada)
+    page = shown.page
+    large = tmp_path / "large.jpg"
+    Image.effect_noise((3000, 2000), 90).convert("RGB").save(large, quality=95)
+    await shown.goes("/lend")
+    await page.get_by_label("Name").fill("A noisy thing")
+    await page.get_by_label("Photos").set_input_files(large)
+    await page.locator("[data-seen] img").wait_for()
+    assert await page.locator("[data-card] [data-title]").inner_text() == "A noisy thing"
+    assert await page.locator("[data-card] .pic img").count() == 1
+    sent = await page.get_by_label("Photos").evaluate("input => input.files[0].size")
+    assert sent < large.stat().st_size / 1.5
+    await page.get_by_label("Category").select_option("tools")
+    await page.get_by_label("Place, for everyone").fill("Kreuzberg")
+    await page.get_by_role("button", name="List it").click()
+    seen = page.locator(".gallery img").first
+    await seen.wait_for()
+    assert await seen.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1600
