@@ -1,7 +1,15 @@
 """What is written down and photographed when a thing changes hands, and who sees it."""
 
+import asyncio
+import json
+from datetime import timedelta
+from uuid import uuid4
+
 import pytest
 
+from commonry.bookings import jobs
+from commonry.kit import pictures
+from commonry.kit.pictures import Album
 from tests.pictures import MULTIPART, form, picture
 from tests.town import Person, Town
 
@@ -16,8 +24,6 @@ async def photographs(town: Town, person: Person | None, booking: str, *pictures
     headers = MULTIPART | ({"authorization": f"Bearer {person.token}"} if person else {})
     path = f"/api/v1/bookings/{booking}/photos"
     got = await town.door.call("POST", path, query="", body=form(pictures), headers=headers, timeout=30)
-    import json
-
     return got.status, json.loads(got.body)
 
 
@@ -80,3 +86,17 @@ async def test_there_is_nothing_to_photograph_before_it_is_agreed_and_after_it_i
     _, made = await borrower.books(await owner.lists(booking_mode="request"))
     status, said = await photographs(town, borrower, made["id"], picture())
     assert (status, said["type"]) == (409, "/problems/not-in-that-state")
+
+
+async def test_files_that_nobody_knows_go_and_others_stay(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, _, booking = await booked(town)
+    _, made = await photographs(town, owner, booking, picture())
+    album = Album(town.around.files, "handovers")
+    await album.keep(str(uuid4()), picture())
+    monkeypatch.setattr(pictures, "YOUNG", timedelta(seconds=-1))
+    sweep = jobs.loops(town.saga.around, town.saga, album)[-1]
+    sweeping = asyncio.create_task(sweep())
+    async with asyncio.timeout(20):
+        while {name async for name, _ in album.all()} != {made["data"][0]["id"]}:
+            await asyncio.sleep(0.05)
+    sweeping.cancel()

@@ -4,16 +4,12 @@ A file is there before its row and goes before it, so there is never a row witho
 added, because the process died between, has files and no row: once a day such strays are looked for.
 """
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from uuid import UUID
 
 from commonry.inventory.store import photos
-from commonry.inventory.store.photos import KEPT_FOR
 from commonry.kit.db import Database
 from commonry.kit.pictures import Album
-
-TOGETHER = 500
 
 
 async def remove_files(db: Database, album: Album) -> None:
@@ -30,20 +26,9 @@ async def remove_files(db: Database, album: Album) -> None:
 
 async def remove_strays(db: Database, album: Album) -> None:
     """Of what is no photo, and was not put there just now."""
-    async for some in _together(album):
+
+    async def known(some: Sequence[UUID]) -> set[UUID]:
         async with db.read() as tx:
-            known = await photos.known(tx, list(some))
-        for photo in some - known:
-            await album.remove(str(photo))
+            return await photos.known(tx, some)
 
-
-async def _together(album: Album) -> AsyncIterator[set[UUID]]:
-    some: set[UUID] = set()
-    async for name, at in album.all():
-        if datetime.now(UTC) - at > KEPT_FOR:
-            some.add(UUID(name))
-        if len(some) >= TOGETHER:
-            yield some
-            some = set()
-    if some:
-        yield some
+    await album.remove_strays(known)

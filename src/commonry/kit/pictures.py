@@ -4,10 +4,11 @@ Nothing of what was sent is kept: not its name, not where and when it was taken 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from PIL import Image, ImageCms, ImageOps
 
@@ -21,6 +22,8 @@ MOST_BYTES = 20 * 2**20
 QUALITY = 80
 AT_ONCE = 2
 """How many are written anew at a time: each takes a core for a third of a second, and some 200 MB."""
+YOUNG, TOGETHER = timedelta(days=1), 500
+"""How long a file may wait for somebody to know it; and how many are asked for at once."""
 NOT_ONE = "is no picture that can be read: send JPEG, PNG or WebP"
 TOO_MANY_PIXELS = f"has more than {MOST_PIXELS // 10**6} million pixels: make it smaller"
 
@@ -121,6 +124,21 @@ class Album:
         """Every picture there is, once for each of its sizes, and since when. Raises `Unavailable`."""
         async for kept in self.files.all(self.folder):
             yield kept.name.split("/")[-2], kept.at
+
+    async def remove_strays(self, known: Callable[[Sequence[UUID]], Awaitable[set[UUID]]]) -> None:
+        """Remove what nobody knows and was not put there just now. `known`: which of these are somebody's."""
+        some: set[UUID] = set()
+        async for name, at in self.all():
+            if datetime.now(UTC) - at > YOUNG:
+                some.add(UUID(name))
+            if len(some) >= TOGETHER:
+                await self._remove_but(await known(list(some)), some)
+                some = set()
+        await self._remove_but(await known(list(some)), some)
+
+    async def _remove_but(self, known: set[UUID], some: set[UUID]) -> None:
+        for stray in some - known:
+            await self.remove(str(stray))
 
     def _file(self, name: str, edge: int) -> str:
         return f"{self.folder}/{name}/{edge}.webp"

@@ -21,7 +21,7 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 def build(around: Surroundings) -> Service:
     """The service in these surroundings."""
-    saga = Saga(around)
+    saga, album = Saga(around), Album(around.files, "handovers")
     routes: Sequence[ControllerRouterHandler] = [
         *quotes.routes,
         *bookings.routes,
@@ -36,8 +36,8 @@ def build(around: Surroundings) -> Service:
         routes,
         door=around.door,
         db=around.db,
-        offers={"saga": saga, "around": around, "album": Album(around.files, "handovers")},
-        loops=jobs.loops(around, saga),
+        offers={"saga": saga, "around": around, "album": album},
+        loops=jobs.loops(around, saga, album),
         ready=lambda: migrate.is_current(around.db, MIGRATIONS),
         facts=[Backlog("bookings", "bookings"), Backlog("bookings", "outbox"), Outbox("bookings"), metrics.Sagas()],
     )
