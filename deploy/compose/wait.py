@@ -20,10 +20,10 @@ def asked(url: str) -> dict[str, object]:
         return json.load(answer)
 
 
-def is_well(url: str) -> bool:
-    """Whether every service is ready, and things are shown."""
+def is_well(url: str, number: int) -> bool:
+    """Whether every service is ready, and things are shown: another list each time, so that no cache answers."""
     try:
-        return asked(f"{url}/api/v1/status")["status"] == "ok" and "data" in asked(f"{url}/api/v1/items?limit=1")
+        return asked(f"{url}/api/v1/status")["status"] == "ok" and "data" in asked(f"{url}/api/v1/items?limit={number}")
     except (urllib.error.URLError, OSError, ValueError, KeyError):
         return False
 
@@ -34,7 +34,7 @@ def main(url: str) -> int:
     while well < IN_A_ROW:
         if time.monotonic() > deadline:
             return 1
-        well = well + 1 if is_well(url) else 0
+        well = well + 1 if is_well(url, well + 1) else 0
         time.sleep(0.1 if well else 0.5)
     return 0
 

@@ -71,8 +71,11 @@ def platform(stack: Stack) -> Compose:
 
 
 def asked(url: str | urllib.request.Request) -> Any:
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as e:
+        raise AssertionError(f"{e.code}: {e.read().decode()}") from e
 
 
 def answers(url: str | urllib.request.Request) -> int:
