@@ -3,6 +3,8 @@
 import pytest
 
 from commonry.web.visit import inside
+from tests.platform import started
+from tests.web.pages import Browser
 
 PAGES = ["/", "/?q=nothing-like-it&view=map", "/login", "/register", "/nothing-here"]
 
@@ -143,3 +145,14 @@ async def test_nobody_is_led_to_another_site(browse, people, where):
 
 def test_addresses_of_ours_are_followed():
     assert inside("/items/7?from=2026-12-05#borrow") == "/items/7?from=2026-12-05#borrow"
+
+
+async def test_the_style_guide_is_for_who_works_on_it(browse, tmp_path):
+    assert (await browse().opens("/styleguide")).status == 404
+    with started("near", tmp_path, COMMONRY_LOG_LEVEL="debug") as debugging:
+        there = Browser(debugging.url)
+        seen = await there.opens("/styleguide")
+        await there.close()
+    assert seen.status == 200
+    assert {"Colours", "Buttons", "Fields", "Icons"} <= set(seen.words.split())
+    assert seen.page.mistakes().keys() == {"bad"}

@@ -73,6 +73,11 @@ def address(name: str) -> str:
     return f"/static/{found.digest}/{name}"
 
 
+def icons() -> list[str]:
+    """The names of all icons."""
+    return sorted(file.name.removesuffix(".svg") for file in STATIC.joinpath("icons").iterdir())
+
+
 @functools.cache
 def icon(name: str) -> Markup:
     """An icon of `static/icons/` to stand in a line of text; what it means must be said beside it."""

@@ -2,11 +2,16 @@
 
 import asyncio
 from importlib import resources
+from typing import Any
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from commonry.kit.problems import Unavailable
+from commonry.contracts.bookings import Line
+from commonry.contracts.money import Money
+from commonry.kit.problems import NotFound, Unavailable
+from commonry.web import paper, words
+from commonry.web.forms import Form
 from commonry.web.visit import Visit
 
 SERVICES = {
@@ -41,4 +46,23 @@ async def about(visit: Visit) -> Response[str]:
     return await visit.page("about.html", here="about", texts=texts)
 
 
-routes: list[HTTPRouteHandler] = [status, about]
+@get("/styleguide", include_in_schema=False)
+async def styleguide(visit: Visit) -> Response[str]:
+    """Every component, for who works on them: only where the log level is `debug`."""
+    if visit.settings.log_level != "debug":
+        raise NotFound
+    form = Form({"bad": "12,5,0"}, [], {})
+    form.wrong("bad", "Write an amount such as 12.50.")
+    samples: dict[str, Any] = {
+        "icons": paper.icons(),
+        "states": words.STATES,
+        "colours": ("paper", "sheet", "well", "ink", "soft", "line", "edge", "accent", "tint", "attention", "bad"),
+        "steps": ("4", "3", "2", "1", "0", "-1"),
+        "bill": [Line(label="2 days × 7.00 EUR", amount=1400, currency="EUR")],
+        "total": Money(1400, "EUR"),
+        "deposit": Money(6000, "EUR"),
+    }
+    return await visit.page("styleguide.html", form=form, **samples)
+
+
+routes: list[HTTPRouteHandler] = [status, about, styleguide]
