@@ -139,3 +139,27 @@ async def test_a_photo_is_seen_and_made_smaller_before_it_is_sent(window, people
     seen = page.locator(".gallery img").first
     await seen.wait_for()
     assert await seen.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1600
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desk"])
+async def test_days_are_kept_by_drawing_over_them(window, people, size):
+    ada = await people("ada")
+    item = await lists(ada, "Projector")
+    shown = await window(size)
+    await shown.signs_in(ada)
+    page = shown.page
+    await shown.goes(f"/items/{item['id']}/calendar?month={in_days(40)[:7]}")
+    days = page.locator("td[data-day]:not(.out)")
+    last, first = await days.nth(12).bounding_box(), await days.nth(9).bounding_box()
+    await page.mouse.move(last["x"] + 9, last["y"] + 9)
+    await page.mouse.down()
+    await page.mouse.move(first["x"] + 9, first["y"] + 9, steps=6)
+    await page.mouse.up()
+    await page.mouse.move(2, 2)
+    kept = [f"{in_days(40)[:7]}-{day:02}" for day in (10, 13)]
+    assert [await page.get_by_label(name).input_value() for name in ("First day", "Last day")] == kept
+    assert await page.locator("td.picked").count() == 4
+    await page.get_by_role("button", name="Block these days").click()
+    await page.get_by_text("Those days are blocked.").wait_for()
+    (closed,) = (await ada.get(f"/items/{item['id']}/blackouts"))["data"]
+    assert closed["to"] > closed["from"]
