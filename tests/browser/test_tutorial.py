@@ -1,4 +1,4 @@
-"""The website's tutorial, step by step as it is written. Here its pictures are taken: also in docs, if one asks for it."""
+"""The website's tutorial, step by step as it is written; its pictures are taken here."""
 
 import os
 
