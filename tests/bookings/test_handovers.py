@@ -78,7 +78,7 @@ async def test_a_photo_that_the_other_took_is_not_ones_own(town: Town) -> None:
 async def test_what_is_no_picture_is_refused(town: Town, sent: bytes) -> None:
     _, borrower, booking = await booked(town)
     status, said = await photographs(town, borrower, booking, sent)
-    assert (status, said["errors"][0]["at"]) == (422, "photo")
+    assert (status, said["errors"][0]["at"]) == (422, "photo.0")
 
 
 async def test_there_is_nothing_to_photograph_before_it_is_agreed_and_after_it_is_over(town: Town) -> None:

@@ -28,6 +28,14 @@ NOT_ONE = "is no picture that can be read: send JPEG, PNG or WebP"
 TOO_MANY_PIXELS = f"has more than {MOST_PIXELS // 10**6} million pixels: make it smaller"
 
 
+class Sent(NamedTuple):
+    """A picture that was sent, the words beside it, and the name that it is kept under."""
+
+    name: UUID
+    content: bytes
+    words: str
+
+
 class NotAPicture(Exception):
     """What is wrong with it, in words that follow its name."""
 

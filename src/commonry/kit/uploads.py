@@ -1,11 +1,15 @@
 """Pictures in a request: the files of a multipart form, and what is said beside them."""
 
+import hashlib
+import hmac
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from litestar.datastructures import UploadFile
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
-from commonry.kit.pictures import MOST_BYTES
+from commonry.kit.pictures import MOST_BYTES, Album, NotAPicture, Picture, Sent
 from commonry.kit.problems import Mistake, NotValid, TooLarge, WrongMediaType
 from commonry.kit.refusals import Req
 
@@ -14,8 +18,12 @@ LARGEST_BODY = 64 * 2**20
 FIELD = "photo"
 
 
-async def pictures_in(request: Req) -> list[tuple[bytes, str]]:
-    """The files called `photo`, each with the `alt` of its place. Raises `WrongMediaType`, `TooLarge`, `NotValid`."""
+async def pictures_in(request: Req, *about: UUID) -> list[Sent]:
+    """The files called `photo`, each with the `alt` of its place. Raises `WrongMediaType`, `TooLarge`, `NotValid`.
+
+    A picture's name is made, with a key, of its bytes and of what it is `about`: not to be guessed, and the same again
+    for the same picture.
+    """
     if request.content_type[0] != "multipart/form-data":
         raise WrongMediaType("Send pictures as multipart/form-data, each as a file called photo.")
     sent: Any = await request.form()
@@ -26,7 +34,28 @@ async def pictures_in(request: Req) -> list[tuple[bytes, str]]:
     contents = [await file.read() for file in files]
     if max(map(len, contents)) > MOST_BYTES:
         raise TooLarge(f"A picture may have at most {MOST_BYTES // 2**20} MiB: make it smaller.")
-    return list(zip(contents, said + [""] * len(contents), strict=False))
+    words = said + [""] * len(contents)
+    return [Sent(_named(request, content, about), content, words[n]) for n, content in enumerate(contents)]
+
+
+def _named(request: Req, content: bytes, about: tuple[UUID, ...]) -> UUID:
+    secret = request.app.state.door.secret_for("photos")
+    whole = b"".join(one.bytes for one in about) + hashlib.sha256(content).digest()
+    return UUID(bytes=hmac.digest(secret, whole, "sha256")[:16], version=4)
+
+
+async def kept(album: Album, sent: Sequence[Sent]) -> list[Picture]:
+    """All of them in the album. Raises `NotValid`, which names each that is no picture, and `Unavailable`."""
+    made: list[Picture] = []
+    mistakes: list[Mistake] = []
+    for number, picture in enumerate(sent):
+        try:
+            made.append(await album.keep(str(picture.name), picture.content))
+        except NotAPicture as e:
+            mistakes.append(Mistake(f"{FIELD}.{number}", str(e)))
+    if mistakes:
+        raise NotValid(*mistakes)
+    return made
 
 
 _FORM = Schema(

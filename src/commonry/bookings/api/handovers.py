@@ -1,7 +1,6 @@
 """What was written down and photographed at handovers: for the two parties and managers, and nobody else."""
 
-import hashlib
-import hmac
+from collections.abc import Sequence
 from uuid import UUID
 
 from litestar import Request, Response, get, post
@@ -18,15 +17,14 @@ from commonry.contracts.problems import NotInThatState
 from commonry.kit.auth import Caller
 from commonry.kit.db import Database
 from commonry.kit.pages import Page
-from commonry.kit.pictures import Album, NotAPicture
+from commonry.kit.pictures import Album, Sent
 from commonry.kit.problems import Mistake, NotAllowed, NotFound, NotValid
-from commonry.kit.uploads import LARGEST_BODY, TakesPictures, pictures_in
+from commonry.kit.uploads import LARGEST_BODY, TakesPictures, kept, pictures_in
 
 PATH = "/api/v1/bookings/{booking_id:uuid}"
 SIGNED_IN = [{"bearer": list[str]()}]
 OPEN = ("confirmed", "in_use", "returned")
 """States in which there is something to photograph."""
-Req = Request[object, object, State]
 
 
 @get(
@@ -59,38 +57,21 @@ async def add_photos(
         raise NotAllowed
     if row.booking.state not in OPEN:
         raise NotInThatState(state=row.booking.state)
-    return Page(
-        [await _kept(photo, booking_id, caller, db, album) for photo in await _new(request, caller, db, row.id)]
-    )
+    sent = await pictures_in(request, booking_id, caller.id)
+    await _check_room(db, booking_id, caller, sent)
+    pictures = await kept(album, sent)
+    sizes = {one.name: (picture.width, picture.height) for one, picture in zip(sent, pictures, strict=True)}
+    async with db.tx() as tx:
+        for name, (width, height) in sizes.items():
+            await store.add_photo(tx, booking_id, caller.id, name, width, height)
+    return Page([store.shown(booking_id, name, *size) for name, size in sizes.items()])
 
 
-async def _new(request: Req, caller: Caller, db: Database, booking: UUID) -> list[tuple[UUID, bytes]]:
-    """The pictures that were sent, each with the name made of it: sent twice, it is one."""
-    secret = request.app.state.door.secret_for("photos")
-    sent = [
-        (UUID(bytes=_digest(secret, booking, caller.id, content), version=4), content)
-        for content, _ in await pictures_in(request)
-    ]
+async def _check_room(db: Database, booking: UUID, caller: Caller, sent: Sequence[Sent]) -> None:
     async with db.read() as tx:
         has = await store.photographed(tx, booking, caller.id)
-    if len({*has, *(name for name, _ in sent)}) > MOST:
+    if len({*has, *(one.name for one in sent)}) > MOST:
         raise NotValid(Mistake("photo", f"each party adds at most {MOST} photos to a booking"))
-    return sent
-
-
-def _digest(secret: bytes, booking: UUID, by: UUID, content: bytes) -> bytes:
-    return hmac.digest(secret, booking.bytes + by.bytes + hashlib.sha256(content).digest(), "sha256")[:16]
-
-
-async def _kept(photo: tuple[UUID, bytes], booking: UUID, caller: Caller, db: Database, album: Album) -> Photo:
-    name, content = photo
-    try:
-        made = await album.keep(str(name), content)
-    except NotAPicture as e:
-        raise NotValid(Mistake("photo", str(e))) from e
-    async with db.tx() as tx:
-        await store.add_photo(tx, booking, caller.id, name, made.width, made.height)
-    return store.shown(booking, name, made.width, made.height)
 
 
 @get(

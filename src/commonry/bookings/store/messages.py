@@ -71,4 +71,5 @@ _CONVERSATIONS: LiteralString = """
     ORDER BY m.id DESC LIMIT %(limit)s"""
 _READ: LiteralString = """
     INSERT INTO messages_read (booking_id, member_id, up_to) VALUES (%(booking)s, %(member)s, %(newest)s)
-    ON CONFLICT (booking_id, member_id) DO UPDATE SET up_to = greatest(messages_read.up_to, excluded.up_to)"""
+    ON CONFLICT (booking_id, member_id) DO UPDATE SET up_to = excluded.up_to
+    WHERE messages_read.up_to < excluded.up_to"""

@@ -1,7 +1,5 @@
 """Routes of an item's photos: added, arranged and taken away by who may write the item; seen by everybody."""
 
-import hashlib
-import hmac
 from uuid import UUID
 
 from litestar import Request, Response, delete, get, post, put
@@ -17,11 +15,10 @@ from commonry.inventory.store.photos import MOST, NewPhoto
 from commonry.kit.auth import Caller
 from commonry.kit.db import Database, Tx
 from commonry.kit.pages import Page
-from commonry.kit.pictures import Album, NotAPicture
+from commonry.kit.pictures import Album
 from commonry.kit.problems import Mistake, NotFound, NotValid
-from commonry.kit.uploads import LARGEST_BODY, TakesPictures, pictures_in
+from commonry.kit.uploads import LARGEST_BODY, TakesPictures, kept, pictures_in
 
-Req = Request[object, object, State]
 WHERE = "/api/v1/items/{item_id:uuid}/photos"
 SIGNED_IN = [{"bearer": list[str]()}]
 
@@ -45,28 +42,12 @@ async def add_photos(
 ) -> Response[Page[Photo]]:
     async with db.read() as tx:
         await theirs(tx, item_id, caller)
-    made = await _made(request, item_id, album)
+    sent = await pictures_in(request, item_id)
+    pictures = await kept(album, sent)
+    made = [NewPhoto(one.name, one.words, pic.width, pic.height) for one, pic in zip(sent, pictures, strict=True)]
     shown = await db.transact(lambda tx: _added(tx, item_id, caller, made))
     await gateways.photos_changed(item_id)
     return Response(Page(shown))
-
-
-async def _made(request: Req, item: UUID, album: Album) -> list[NewPhoto]:
-    """What was sent, written anew and kept. The same picture sent twice is one: its name is made of it."""
-    made: list[NewPhoto] = []
-    mistakes: list[Mistake] = []
-    secret = request.app.state.door.secret_for("photos")
-    for number, (content, alt) in enumerate(await pictures_in(request)):
-        name = UUID(bytes=hmac.digest(secret, item.bytes + hashlib.sha256(content).digest(), "sha256")[:16], version=4)
-        try:
-            picture = await album.keep(str(name), content)
-        except NotAPicture as e:
-            mistakes.append(Mistake(f"photo.{number}", str(e)))
-        else:
-            made.append(NewPhoto(name, alt, picture.width, picture.height))
-    if mistakes:
-        raise NotValid(*mistakes)
-    return made
 
 
 async def _added(tx: Tx, item: UUID, caller: Caller, made: list[NewPhoto]) -> list[Photo]:
