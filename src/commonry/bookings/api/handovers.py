@@ -58,13 +58,17 @@ async def add_photos(
     if row.booking.state not in OPEN:
         raise NotInThatState(state=row.booking.state)
     sent = await pictures_in(request, booking_id, caller.id)
-    await _check_room(db, booking_id, caller, sent)
+    return Page(await _added(sent, booking_id, caller, db, album))
+
+
+async def _added(sent: Sequence[Sent], booking: UUID, caller: Caller, db: Database, album: Album) -> list[Photo]:
+    await _check_room(db, booking, caller, sent)
     pictures = await kept(album, sent)
     sizes = {one.name: (picture.width, picture.height) for one, picture in zip(sent, pictures, strict=True)}
     async with db.tx() as tx:
         for name, (width, height) in sizes.items():
-            await store.add_photo(tx, booking_id, caller.id, name, width, height)
-    return Page([store.shown(booking_id, name, *size) for name, size in sizes.items()])
+            await store.add_photo(tx, booking, caller.id, name, width, height)
+    return [store.shown(booking, name, *size) for name, size in sizes.items()]
 
 
 async def _check_room(db: Database, booking: UUID, caller: Caller, sent: Sequence[Sent]) -> None:
