@@ -10,7 +10,6 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 from markupsafe import Markup
-from msgspec import Struct
 
 from commonry.contracts.bookings import (
     Booking,
@@ -26,6 +25,7 @@ from commonry.contracts.bookings import (
 from commonry.contracts.inventory import Item
 from commonry.contracts.money import Money
 from commonry.kit import clock, deadlines
+from commonry.kit.pages import Page
 from commonry.kit.problems import NotFound, NotSignedIn, NotValid, Problem, Unavailable
 from commonry.web.api import handovers, messages
 from commonry.web.forms import Form, filled_in
@@ -42,12 +42,6 @@ LOOKED = 1.0
 """Seconds between looks at a booking that somebody watches."""
 WATCHED = 240
 """Looks, after which a browser asks again."""
-
-
-class Reviews(Struct):
-    """A booking's reviews that this side may see."""
-
-    data: list[Review]
 
 
 class Seen(NamedTuple):
@@ -115,7 +109,7 @@ async def _page(visit: Visit, it: Seen, form: Form | None, status: int = 200) ->
 async def _reviews(visit: Visit, booking: Booking) -> list[Review]:
     if booking.state not in ("returned", "completed"):
         return []
-    return (await visit.ask("bookings", "GET", f"/api/v1/bookings/{booking.id}/reviews", Reviews)).data
+    return (await visit.ask("bookings", "GET", f"/api/v1/bookings/{booking.id}/reviews", Page[Review])).data
 
 
 # --- what needs a page of its own first ---

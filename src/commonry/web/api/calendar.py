@@ -6,21 +6,14 @@ from zoneinfo import ZoneInfo
 
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
-from msgspec import Struct
 
 from commonry.contracts.inventory import Blackout, Item, NewBlackout
+from commonry.kit.pages import Page
 from commonry.kit.problems import NotValid
 from commonry.web.api.item import month_of
 from commonry.web.forms import Form, filled_in
 from commonry.web.owning import own
 from commonry.web.visit import Visit
-
-
-class Blackouts(Struct):
-    """A page of closed times."""
-
-    data: list[Blackout]
-    next_cursor: str | None = None
 
 
 @get("/items/{item_id:uuid}/calendar", include_in_schema=False)
@@ -29,7 +22,9 @@ async def calendar_page(visit: Visit, item_id: UUID) -> Response[str]:
 
 
 async def _calendar(visit: Visit, item: Item, form: Form | None, status: int = 200) -> Response[str]:
-    closed = await visit.ask("inventory", "GET", f"/api/v1/items/{item.id}/blackouts", Blackouts, query={"limit": 100})
+    closed = await visit.ask(
+        "inventory", "GET", f"/api/v1/items/{item.id}/blackouts", Page[Blackout], query={"limit": 100}
+    )
     return await visit.page(
         "calendar.html",
         status=status,

@@ -7,15 +7,14 @@ from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
-from msgspec import Struct
 
 from commonry.contracts.bookings import Booking, BookingState
 from commonry.contracts.inventory import ImportReport
 from commonry.contracts.payments import Entry
 from commonry.contracts.users import ManagedChanges, Member
 from commonry.kit import clock
+from commonry.kit.pages import Page
 from commonry.kit.problems import NotValid, Problem
-from commonry.web.api.mine import Bookings
 from commonry.web.forms import filled_in
 from commonry.web.visit import Visit
 
@@ -24,23 +23,9 @@ SOON = timedelta(hours=36)
 LARGEST_TABLE = 8 * 2**20
 
 
-class Members(Struct):
-    """A page of members."""
-
-    data: list[Member]
-    next_cursor: str | None = None
-
-
-class Ledger(Struct):
-    """A page of entries."""
-
-    data: list[Entry]
-    next_cursor: str | None = None
-
-
-async def _bookings(visit: Visit, **wanted: Any) -> Bookings:
+async def _bookings(visit: Visit, **wanted: Any) -> Page[Booking]:
     query = {"all": "true", "limit": PAGE, **wanted}
-    return await visit.ask("bookings", "GET", "/api/v1/bookings", Bookings, query=query)
+    return await visit.ask("bookings", "GET", "/api/v1/bookings", Page[Booking], query=query)
 
 
 @get("/desk", include_in_schema=False)
@@ -104,7 +89,7 @@ async def members(visit: Visit) -> Response[str]:
     visit.managing()
     params = visit.request.query_params
     query = {"q": params.get("q", "").strip()[:100] or None, "limit": PAGE, "cursor": params.get("cursor")}
-    found = await visit.ask("users", "GET", "/api/v1/members", Members, query=query)
+    found = await visit.ask("users", "GET", "/api/v1/members", Page[Member], query=query)
     return await visit.page(
         "desk-members.html",
         here="desk",
@@ -144,7 +129,7 @@ async def manage(visit: Visit, member_id: UUID) -> Response[None]:
 async def money(visit: Visit) -> Response[str]:
     visit.managing()
     query = {"limit": PAGE, "cursor": visit.request.query_params.get("cursor")}
-    found = await visit.ask("payments", "GET", "/api/v1/payments/ledger", Ledger, query=query)
+    found = await visit.ask("payments", "GET", "/api/v1/payments/ledger", Page[Entry], query=query)
     return await visit.page(
         "desk-money.html",
         here="desk",

@@ -6,10 +6,11 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 from msgspec import json
 
+from commonry.contracts.inventory import Item
+from commonry.kit.pages import Page
 from commonry.kit.problems import NotFound
 from commonry.kit.refusals import Req
 from commonry.web import paper
-from commonry.web.api.search import Found
 from commonry.web.visit import Visit
 
 SITEMAPS = "http://www.sitemaps.org/schemas/sitemap/0.9"
@@ -88,7 +89,7 @@ async def sitemap(visit: Visit) -> Response[str]:
     addresses, cursor = [f"{visit.root}/"], None
     while len(addresses) < LISTED:
         query = {"limit": 100, "sort": "newest", "cursor": cursor}
-        some = await visit.ask("inventory", "GET", "/api/v1/items", Found, query=query)
+        some = await visit.ask("inventory", "GET", "/api/v1/items", Page[Item], query=query)
         addresses += [f"{visit.root}/items/{item.id}" for item in some.data]
         cursor = some.next_cursor
         if cursor is None:

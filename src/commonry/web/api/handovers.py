@@ -4,10 +4,10 @@ from uuid import UUID
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
-from msgspec import Struct
 
 from commonry.contracts.bookings import Booking, HandoverRecord
 from commonry.contracts.photos import Photo
+from commonry.kit.pages import Page
 from commonry.kit.problems import NotValid, Problem
 from commonry.web.forms import Form, multipart
 from commonry.web.rules import deeds
@@ -17,23 +17,11 @@ PATIENCE = 25.0
 """Seconds that writing some photos anew may take."""
 
 
-class Photos(Struct):
-    """What bookings answers."""
-
-    data: list[Photo]
-
-
-class Records(Struct):
-    """All that was written down."""
-
-    data: list[HandoverRecord]
-
-
 async def of_booking(visit: Visit, booking: Booking) -> list[HandoverRecord]:
     """What was written down at the pickup and the return, so far."""
     if booking.state not in deeds.HANDED_OVER:
         return []
-    return (await visit.ask("bookings", "GET", f"/api/v1/bookings/{booking.id}/handovers", Records)).data
+    return (await visit.ask("bookings", "GET", f"/api/v1/bookings/{booking.id}/handovers", Page[HandoverRecord])).data
 
 
 async def kept(visit: Visit, booking: UUID, form: Form) -> list[str]:
@@ -43,7 +31,7 @@ async def kept(visit: Visit, booking: UUID, form: Form) -> list[str]:
     kind, body = await multipart(form)
     try:
         where = f"/api/v1/bookings/{booking}/photos"
-        made = await visit.ask("bookings", "POST", where, Photos, body, kind=kind, timeout=PATIENCE)
+        made = await visit.ask("bookings", "POST", where, Page[Photo], body, kind=kind, timeout=PATIENCE)
     except NotValid as e:
         words = [one["message"] for one in e.document().get("errors", [])] or [e.detail]
         form.wrong("photo", f"A photo {words[0]}.")

@@ -7,25 +7,18 @@ from zoneinfo import ZoneInfo
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
-from msgspec import Struct
 
 from commonry.contracts.bookings import Quote, QuoteRequest, Review
 from commonry.contracts.inventory import Availability, Item
 from commonry.contracts.words import Period
 from commonry.kit import clock
+from commonry.kit.pages import Page
 from commonry.kit.problems import Problem, Unavailable
 from commonry.web.rules import dates, months
 from commonry.web.rules.dates import Chosen
 from commonry.web.visit import Visit, query_of
 
 SHOWN_REVIEWS = 6
-
-
-class Reviews(Struct):
-    """A page of reviews."""
-
-    data: list[Review]
-    next_cursor: str | None = None
 
 
 @get("/items/{item_id:uuid}", include_in_schema=False)
@@ -101,7 +94,7 @@ async def _reviews(visit: Visit, item: Item) -> list[Review]:
         return []
     try:
         found = await visit.ask(
-            "bookings", "GET", f"/api/v1/members/{item.owner_id}/reviews", Reviews, query={"limit": 100}
+            "bookings", "GET", f"/api/v1/members/{item.owner_id}/reviews", Page[Review], query={"limit": 100}
         )
     except Unavailable:
         return []

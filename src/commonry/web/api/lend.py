@@ -10,6 +10,7 @@ from msgspec import UNSET, structs
 from commonry.contracts.inventory import (
     BookingMode,
     Cancellation,
+    Category,
     Condition,
     Handover,
     Item,
@@ -20,10 +21,10 @@ from commonry.contracts.inventory import (
     Price,
 )
 from commonry.contracts.money import Money
+from commonry.kit.pages import Page
 from commonry.kit.problems import NotAllowed, NotSignedIn, NotValid, Problem
 from commonry.web import words
 from commonry.web.api import photos
-from commonry.web.api.search import Categories
 from commonry.web.forms import Form, filled_in
 from commonry.web.owning import own
 from commonry.web.places import Places
@@ -78,7 +79,7 @@ def _as_it_is(item: Item) -> dict[str, Any]:
 async def _form_page(
     visit: Visit, places: Places, item: Item | None, said: dict[str, Any], form: Form | None, status: int = 200
 ) -> Response[str]:
-    categories = (await visit.ask("inventory", "GET", "/api/v1/categories", Categories)).data
+    categories = (await visit.ask("inventory", "GET", "/api/v1/categories", Page[Category])).data
     said["currency"] = said["currency"] or visit.settings.currency
     return await visit.page(
         "lend.html",

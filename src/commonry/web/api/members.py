@@ -6,10 +6,10 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from commonry.contracts.bookings import Review
+from commonry.contracts.inventory import Item
 from commonry.contracts.users import PublicMember
+from commonry.kit.pages import Page
 from commonry.kit.problems import NotFound, Unavailable
-from commonry.web.api.item import Reviews
-from commonry.web.api.search import Found
 from commonry.web.visit import Visit
 
 SHOWN = 24
@@ -21,7 +21,7 @@ async def member_page(visit: Visit, member_id: UUID) -> Response[str]:
     if member is None:
         raise NotFound("There is no such member, or they have left.")
     query = {"owner": str(member_id), "sort": "newest", "limit": SHOWN}
-    items = (await visit.ask("inventory", "GET", "/api/v1/items", Found, query=query)).data
+    items = (await visit.ask("inventory", "GET", "/api/v1/items", Page[Item], query=query)).data
     reviews = await _about(visit, member)
     return await visit.page(
         "member.html",
@@ -36,7 +36,7 @@ async def member_page(visit: Visit, member_id: UUID) -> Response[str]:
 async def _about(visit: Visit, member: PublicMember) -> list[Review]:
     try:
         path = f"/api/v1/members/{member.id}/reviews"
-        return (await visit.ask("bookings", "GET", path, Reviews, query={"limit": 50})).data
+        return (await visit.ask("bookings", "GET", path, Page[Review], query={"limit": 50})).data
     except Unavailable:
         return []
 

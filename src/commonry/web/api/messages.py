@@ -4,9 +4,9 @@ from uuid import UUID
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
-from msgspec import Struct
 
 from commonry.contracts.bookings import Booking, BookingMessage, Conversation, NewMessage, Side
+from commonry.kit.pages import Page
 from commonry.kit.problems import NotValid, Unavailable
 from commonry.web.forms import Form
 from commonry.web.visit import Visit
@@ -15,26 +15,12 @@ SHOWN = 100
 LONGEST = 2000
 
 
-class Messages(Struct):
-    """A page of messages."""
-
-    data: list[BookingMessage]
-    next_cursor: str | None = None
-
-
-class Conversations(Struct):
-    """A page of them."""
-
-    data: list[Conversation]
-    next_cursor: str | None = None
-
-
 async def of_booking(visit: Visit, side: Side | None, booking: Booking) -> list[BookingMessage]:
     """A booking's newest messages, the oldest of them first; whoever sees them has read them."""
     if side is None:
         return []
     where = f"/api/v1/bookings/{booking.id}/messages"
-    found = (await visit.ask("bookings", "GET", where, Messages, query={"limit": SHOWN})).data
+    found = (await visit.ask("bookings", "GET", where, Page[BookingMessage], query={"limit": SHOWN})).data
     if any(one.author_id != visit.me for one in found):
         await visit.ask("bookings", "POST", f"{where}/read", type(None), repeatable=True)
     return found[::-1]
@@ -45,7 +31,7 @@ async def newest(visit: Visit, booking: Booking) -> str:
     if visit.me not in (booking.borrower_id, booking.owner_id):
         return ""
     where = f"/api/v1/bookings/{booking.id}/messages"
-    found = (await visit.ask("bookings", "GET", where, Messages, query={"limit": 1})).data
+    found = (await visit.ask("bookings", "GET", where, Page[BookingMessage], query={"limit": 1})).data
     return str(found[0].id) if found else ""
 
 
@@ -68,7 +54,7 @@ async def inbox(visit: Visit) -> Response[str]:
     visit.signed_in()
     query = {"limit": 50, "cursor": visit.request.query_params.get("cursor")}
     try:
-        found = await visit.ask("bookings", "GET", "/api/v1/bookings/conversations", Conversations, query=query)
+        found = await visit.ask("bookings", "GET", "/api/v1/bookings/conversations", Page[Conversation], query=query)
     except Unavailable:
         return await visit.page("inbox.html", status=503, here="inbox", conversations=None, people={}, more=None)
     people = await visit.named(*(one.other_id for one in found.data))

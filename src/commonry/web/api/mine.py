@@ -4,37 +4,16 @@ from typing import Any
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
-from msgspec import Struct
 
 from commonry.contracts.bookings import Booking, Side
 from commonry.contracts.inventory import Item
 from commonry.contracts.payments import StatementLine
+from commonry.kit.pages import Page
 from commonry.kit.problems import Unavailable
 from commonry.web.rules import deeds
 from commonry.web.visit import Visit
 
 MOST = 100
-
-
-class Bookings(Struct):
-    """A page of bookings."""
-
-    data: list[Booking]
-    next_cursor: str | None = None
-
-
-class Items(Struct):
-    """A page of items."""
-
-    data: list[Item]
-    next_cursor: str | None = None
-
-
-class Statement(Struct):
-    """A page of movements."""
-
-    data: list[StatementLine]
-    next_cursor: str | None = None
 
 
 @get("/borrowing", include_in_schema=False)
@@ -52,7 +31,7 @@ async def lending(visit: Visit) -> Response[str]:
     me = visit.signed_in().id
     found = await _bookings(visit, "owner")
     query = {"owner": str(me), "sort": "newest", "limit": MOST}
-    items = await visit.ask("inventory", "GET", "/api/v1/items", Items, query=query)
+    items = await visit.ask("inventory", "GET", "/api/v1/items", Page[Item], query=query)
     people = await visit.named(*(b.borrower_id for b in found.data))
     return await visit.page(
         "lending.html",
@@ -65,9 +44,9 @@ async def lending(visit: Visit) -> Response[str]:
     )
 
 
-async def _bookings(visit: Visit, role: Side) -> Bookings:
+async def _bookings(visit: Visit, role: Side) -> Page[Booking]:
     query = {"role": role, "limit": MOST, "cursor": visit.request.query_params.get("cursor")}
-    return await visit.ask("bookings", "GET", "/api/v1/bookings", Bookings, query=query)
+    return await visit.ask("bookings", "GET", "/api/v1/bookings", Page[Booking], query=query)
 
 
 async def _earned(visit: Visit) -> list[tuple[int, str]]:
@@ -76,7 +55,7 @@ async def _earned(visit: Visit) -> list[tuple[int, str]]:
     query: dict[str, Any] = {"limit": MOST}
     try:
         while True:
-            some = await visit.ask("payments", "GET", "/api/v1/payments/statement", Statement, query=query)
+            some = await visit.ask("payments", "GET", "/api/v1/payments/statement", Page[StatementLine], query=query)
             for line in some.data:
                 if line.amount > 0 and line.kind == "payout":
                     sums[line.currency] = sums.get(line.currency, 0) + line.amount

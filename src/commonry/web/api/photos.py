@@ -6,10 +6,10 @@ from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
-from msgspec import Struct
 
 from commonry.contracts.inventory import Item
 from commonry.contracts.photos import Photo, WantedPhoto, WantedPhotos
+from commonry.kit.pages import Page
 from commonry.kit.problems import NotValid, Problem
 from commonry.web.forms import Form, filled_in, multipart
 from commonry.web.owning import own
@@ -18,13 +18,6 @@ from commonry.web.visit import Visit
 FIRST, UP, REMOVE = "first", "up", "remove"
 PATIENCE = 25.0
 """Seconds that writing some photos anew may take."""
-
-
-class Photos(Struct):
-    """What inventory answers."""
-
-    data: list[Photo]
-    next_cursor: str | None = None
 
 
 @get("/items/{item_id:uuid}/photos", include_in_schema=False)
@@ -58,7 +51,7 @@ async def add(visit: Visit, item: UUID, form: Form) -> None:
     kind, body = await multipart(form)
     try:
         where = f"/api/v1/items/{item}/photos"
-        await visit.ask("inventory", "POST", where, Photos, body, kind=kind, timeout=PATIENCE)
+        await visit.ask("inventory", "POST", where, Page[Photo], body, kind=kind, timeout=PATIENCE)
     except NotValid as e:
         names = [file.filename for file in form.files]
         for one in e.document().get("errors", []):
@@ -84,7 +77,7 @@ def _wanted(there: Sequence[Photo], form: Form) -> list[WantedPhoto]:
 
 
 async def _arrange(visit: Visit, item: UUID, wanted: list[WantedPhoto]) -> None:
-    await visit.ask("inventory", "PUT", f"/api/v1/items/{item}/photos", Photos, WantedPhotos(photos=wanted))
+    await visit.ask("inventory", "PUT", f"/api/v1/items/{item}/photos", Page[Photo], WantedPhotos(photos=wanted))
 
 
 routes: list[HTTPRouteHandler] = [photos_page, change_photos]

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
-from msgspec import Struct
 
 from commonry.contracts.inventory import Availability, Category, Item
 from commonry.contracts.money import EXPONENTS
 from commonry.contracts.words import Period
 from commonry.kit import clock
+from commonry.kit.pages import Page
 from commonry.kit.problems import NotValid, Problem, Unavailable
 from commonry.web.places import Place, Places
 from commonry.web.rules import dates, maps, months
@@ -31,19 +31,6 @@ SORTS = {"": "Best match", "distance": "Nearest", "price": "Cheapest", "newest":
 DISTANCES = {"2": "2 km", "5": "5 km", "10": "10 km", "25": "25 km", "100": "100 km"}
 VIEWS = {"list": ("List", "layout-grid"), "calendar": ("Calendar", "calendar-days"), "map": ("Map", "map")}
 SAID = ("q", "category", "place", "near", "radius_km", "from", "to", "from_time", "to_time", "max", "sort", "view")
-
-
-class Found(Struct):
-    """A page of results."""
-
-    data: list[Item]
-    next_cursor: str | None = None
-
-
-class Categories(Struct):
-    """All categories."""
-
-    data: list[Category]
 
 
 class Asked(NamedTuple):
@@ -86,7 +73,7 @@ async def home(visit: Visit, places: Places) -> Response[str]:
         "away": False, "instead": [], "drawn": None, "strips": [], "item_query": query_of(dates.query(asked.chosen)),
     }  # fmt: skip
     try:
-        told["categories"] = (await visit.ask("inventory", "GET", "/api/v1/categories", Categories)).data
+        told["categories"] = (await visit.ask("inventory", "GET", "/api/v1/categories", Page[Category])).data
         told["places"] = await places.all()
         found = await _found(visit, asked, params.get("cursor"), ON_MAP if view == "map" else SHOWN)
     except NotValid as e:
@@ -142,7 +129,7 @@ async def _asked(visit: Visit, places: Places, params: Mapping[str, str]) -> Ask
     return Asked(said, chosen, period, place, trouble)
 
 
-async def _found(visit: Visit, asked: Asked, cursor: str | None, limit: int) -> Found:
+async def _found(visit: Visit, asked: Asked, cursor: str | None, limit: int) -> Page[Item]:
     most = None
     if price := asked.said.get("max"):
         try:
@@ -150,7 +137,7 @@ async def _found(visit: Visit, asked: Asked, cursor: str | None, limit: int) -> 
         except (ValueError, OverflowError):
             most = None
     query = asked.query(limit=limit, cursor=cursor, most=most)
-    return await visit.ask("inventory", "GET", "/api/v1/items", Found, query=query)
+    return await visit.ask("inventory", "GET", "/api/v1/items", Page[Item], query=query)
 
 
 async def _instead(visit: Visit, asked: Asked) -> list[tuple[str, str, int]]:
