@@ -6,10 +6,10 @@ Every replica may run these at once: rows another one has are skipped, and doing
 
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
+from uuid import UUID
 
-from commonry.inventory import attic
 from commonry.inventory.searches import Searches
-from commonry.inventory.store import room
+from commonry.inventory.store import photos, room
 from commonry.kit import idempotency
 from commonry.kit.db import Database
 from commonry.kit.periodic import every
@@ -29,17 +29,24 @@ def loops(db: Database, searches: Searches, album: Album) -> Sequence[Callable[[
     async def forget_old() -> None:
         await db.transact(idempotency.forget_old)
 
-    async def remove_files() -> None:
-        await attic.remove_files(db, album)
-
-    async def remove_strays() -> None:
-        await attic.remove_strays(db, album)
-
     return (
         every(1, expire_holds),
         every(60, finish_cooling),
         every(60, searches.write),
         every(3600, forget_old),
-        every(3600, remove_files),
-        every(86400, remove_strays),
+        every(86400, sweeping(db, album)),
     )
+
+
+def sweeping(db: Database, album: Album) -> Callable[[], Coroutine[Any, Any, None]]:
+    """What removes the files of photos that have been gone for a day, and of what never became one."""
+
+    async def known(some: Sequence[UUID]) -> set[UUID]:
+        async with db.read() as tx:
+            return await photos.known(tx, some)
+
+    async def sweep() -> None:
+        await db.transact(photos.forget_long_gone)
+        await album.remove_strays(known)
+
+    return sweep

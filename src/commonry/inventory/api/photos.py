@@ -46,7 +46,7 @@ async def add_photos(
     pictures = await kept(album, sent)
     made = [NewPhoto(one.name, one.words, pic.width, pic.height) for one, pic in zip(sent, pictures, strict=True)]
     shown = await db.transact(lambda tx: _added(tx, item_id, caller, made))
-    await gateways.photos_changed(item_id)
+    await gateways.item_changed(item_id)
     return Response(Page(shown))
 
 
@@ -69,7 +69,7 @@ async def arrange_photos(
     item_id: UUID, data: WantedPhotos, caller: Caller, db: Database, gateways: Gateways
 ) -> Response[Page[Photo]]:
     shown = await db.transact(lambda tx: _arranged(tx, item_id, caller, data))
-    await gateways.photos_changed(item_id)
+    await gateways.item_changed(item_id)
     return Response(Page(shown))
 
 
@@ -86,7 +86,7 @@ async def _arranged(tx: Tx, item: UUID, caller: Caller, wanted: WantedPhotos) ->
 @delete(WHERE, summary="Remove all photos", operation_id="remove_photos", tags=["items"], security=SIGNED_IN)
 async def remove_photos(item_id: UUID, caller: Caller, db: Database, gateways: Gateways) -> None:
     await db.transact(lambda tx: _arranged(tx, item_id, caller, WantedPhotos(photos=[])))
-    await gateways.photos_changed(item_id)
+    await gateways.item_changed(item_id)
 
 
 @delete(
@@ -98,7 +98,7 @@ async def remove_photos(item_id: UUID, caller: Caller, db: Database, gateways: G
 )
 async def remove_photo(item_id: UUID, photo_id: UUID, caller: Caller, db: Database, gateways: Gateways) -> None:
     await db.transact(lambda tx: _removed(tx, item_id, photo_id, caller))
-    await gateways.photos_changed(item_id)
+    await gateways.item_changed(item_id)
 
 
 async def _removed(tx: Tx, item: UUID, photo: UUID, caller: Caller) -> None:
@@ -119,11 +119,11 @@ async def _removed(tx: Tx, item: UUID, photo: UUID, caller: Caller) -> None:
 )
 async def photo(item_id: UUID, photo_id: UUID, edge: int, db: Database, album: Album) -> Response[bytes]:
     async with db.read() as tx:
-        is_there = await photos.is_there(tx, item_id, photo_id)
-    found = await album.read(str(photo_id), edge) if is_there else None
-    if found is None:
+        owner = await photos.owner_of(tx, item_id, photo_id)
+    found = await album.read(str(photo_id), edge) if owner else None
+    if found is None or owner is None:
         raise NotFound
-    return Response(found, media_type="image/webp", headers=telling.of_photo(item_id))
+    return Response(found, media_type="image/webp", headers=telling.of_photo(item_id, owner))
 
 
 routes: list[HTTPRouteHandler] = [add_photos, arrange_photos, remove_photos, remove_photo, photo]

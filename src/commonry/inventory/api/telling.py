@@ -23,9 +23,9 @@ def of_item(item: UUID, owner: UUID) -> dict[str, str]:
     return kept(f"item:{item}", f"owner:{owner}", seconds=10, revalidate=10, on_error=DAY)
 
 
-def of_photo(item: UUID) -> dict[str, str]:
+def of_photo(item: UUID, owner: UUID) -> dict[str, str]:
     """A photo. Its address always means the same picture, so browsers keep it for good."""
-    said = kept(f"photos:{item}", seconds=HOUR, on_error=DAY, everyone=True)
+    said = kept(f"item:{item}", f"owner:{owner}", seconds=HOUR, on_error=DAY, everyone=True)
     return said | {"cache-control": f"public, max-age={365 * DAY}, immutable"}
 
 
@@ -51,10 +51,6 @@ class Gateways:
     async def item_changed(self, item: UUID) -> None:
         """An item is another one now, or gone."""
         await self._changed(f"item:{item}", "items")
-
-    async def photos_changed(self, item: UUID) -> None:
-        """An item has others now."""
-        await self._changed(f"item:{item}", f"photos:{item}", "items")
 
     async def list_changed(self) -> None:
         """There is one more item."""

@@ -1,4 +1,5 @@
-"""Photos of items: rows in order. A photo that is taken away is gone for everybody at once; its files a day later."""
+"""Photos of items: rows in order. A photo that is taken away is gone for everybody at once; its row a day later,
+and then its files."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -28,10 +29,9 @@ async def of_item(tx: Tx, item: UUID) -> list[UUID]:
     return await values(tx, query, {"item": item})
 
 
-async def is_there(tx: Tx, item: UUID, photo: UUID) -> bool:
-    """Whether this is a photo of that item."""
-    query = "SELECT EXISTS (SELECT FROM photos WHERE id = %(photo)s AND item_id = %(item)s AND gone_at IS NULL)"
-    return bool(await value(tx, query, {"item": item, "photo": photo}))
+async def owner_of(tx: Tx, item: UUID, photo: UUID) -> UUID | None:
+    """Whose photo of that item this is; None if there is no such photo."""
+    return await value(tx, _OWNER, {"item": item, "photo": photo})
 
 
 async def add(tx: Tx, item: UUID, photos: Sequence[NewPhoto]) -> None:
@@ -53,15 +53,9 @@ async def remove_others(tx: Tx, item: UUID, staying: Sequence[UUID] = ()) -> Non
     await run(tx, _REMOVE, {"item": item, "staying": list(staying)})
 
 
-async def long_gone(tx: Tx) -> list[UUID]:
-    """Photos whose files may go."""
-    query = "SELECT id FROM photos WHERE gone_at < app_now() - %(kept)s ORDER BY gone_at LIMIT 100"
-    return await values(tx, query, {"kept": KEPT_FOR})
-
-
-async def forget(tx: Tx, photos: Sequence[UUID]) -> None:
-    """These have no files any more."""
-    await run(tx, "DELETE FROM photos WHERE id = ANY (%(photos)s)", {"photos": list(photos)})
+async def forget_long_gone(tx: Tx) -> None:
+    """Photos that have been gone for a day; then nobody knows their files any more."""
+    await run(tx, "DELETE FROM photos WHERE gone_at < app_now() - %(kept)s", {"kept": KEPT_FOR})
 
 
 async def known(tx: Tx, photos: Sequence[UUID]) -> set[UUID]:
@@ -69,6 +63,9 @@ async def known(tx: Tx, photos: Sequence[UUID]) -> set[UUID]:
     return set(await values(tx, "SELECT id FROM photos WHERE id = ANY (%(photos)s)", {"photos": list(photos)}))
 
 
+_OWNER = """
+    SELECT i.owner_id FROM photos p JOIN items i ON i.id = p.item_id
+    WHERE p.id = %(photo)s AND p.item_id = %(item)s AND p.gone_at IS NULL"""
 _ADD = """
     INSERT INTO photos (id, item_id, position, alt, width, height)
     SELECT %(id)s, %(item)s, coalesce(max(position) + 1, 0), %(alt)s, %(width)s, %(height)s
