@@ -25,8 +25,8 @@ CALM, BROKEN, AFTER = 1.2, 3.2, 1.5
 """Seconds of load before something breaks, while it is broken, and after it is back."""
 OPENS, RECOVERS, SLOW_START = 2.0, 5.0, 0.5
 REFUSED_WITHIN = 0.05
-READS, LONGEST_READ = ("item", "free", "search", "mine"), 3.0
-"""A read that hangs is given to another replica within 1.5 s, and none is sent to find out whether it is back."""
+READS = ("item", "free", "search", "mine")
+"""One that hangs is given to another replica within 1.5 s, and none is sent to find out whether the first is back."""
 CHECK = "GET /healthz"
 KEPT = {"item": 8, "free": 4, "mine": 2, "nothing": 4, "search": 3, "offer": 1}
 
@@ -105,7 +105,7 @@ async def test_one_replica_of_two_is_lost_and_at_most_one_request_in_a_thousand_
     said = f"{name}: {len(failed)} of {len(people.calls)} failed, p95 {usual:.3f} s, {meanwhile:.3f} s meanwhile"
     print(f"{said}, closed after {recovered - back:.2f} s, {dict(people.statuses)}\n{people.worst(6)}")
     assert len(failed) <= len(people.calls) / 1000, people.worst()
-    assert max(c.took for c in people.between(0, back, *READS)) < LONGEST_READ, people.worst()
+    assert all(c.began + c.took < back for c in people.between(0, back - BROKEN / 2, *READS)), people.worst()
     assert people.failures(back) == [], people.worst()
     assert not people.too_old()
     assert people.refused() == [], people.worst()

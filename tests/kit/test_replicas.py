@@ -63,6 +63,8 @@ class Process:
                     raise ConnectionError
                 case "hangs":
                     await self._gone_or_told(reader)
+                case "hangs checks" if is_check:
+                    await self._gone_or_told(reader)
                 case "dies after one":
                     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
                     await reader.readuntil(b"\r\n\r\n")
@@ -651,6 +653,28 @@ async def test_a_replica_that_hangs_gives_its_requests_back_in_two_seconds(town)
     for _ in range(20):
         assert await asked(replicas) == 200
     assert time.monotonic() - began < 2
+
+
+async def test_patience_counts_from_the_last_word_also_of_one_who_fell_silent_while_it_was_looked_at(town, monkeypatch):
+    monkeypatch.setattr(module, "CHECK_PATIENCE", 2.0)
+    replicas, hung = await town("hangs", watched=True)
+    await until(lambda: hung.checks)
+    hung.mode = "well"
+    assert await asked(replicas) == 200
+    hung.mode, began = "hangs", time.monotonic()
+    await until(lambda: not replicas.all[0].breaker.is_closed, 10)
+    took = time.monotonic() - began
+    assert 1.5 < took < 3.2, "not twice the patience, and a quarter of a second between"
+
+
+async def test_who_is_busy_but_answers_others_is_not_left_alone(town, monkeypatch):
+    monkeypatch.setattr(module, "CHECK_PATIENCE", 0.3)
+    replicas, busy = await town("hangs checks", watched=True)
+    for _ in range(50):
+        assert await asked(replicas) == 200
+        await asyncio.sleep(0.02)
+    await until(lambda: busy.checks)
+    assert replicas.all[0].breaker.is_closed
 
 
 async def test_what_must_not_be_repeated_stays_with_a_replica_that_hangs(town):

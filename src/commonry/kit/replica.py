@@ -31,6 +31,8 @@ class Replica:
         self.pool = Pool(Origin.of(url))
         self.breaker = Breaker(rules, told=self._changed)
         self.under_way, self._came_back_at = 0, 0.0
+        self.looked_at, self.owes = 0.0, False
+        """When it was last looked at, and whether it did not answer that, though it said other things."""
         self._opened = opened
         self._gauge: Any = breaker_open.labels(service, self.pool.origin.authority.decode())
         self._gauge.set(0)

@@ -204,7 +204,7 @@ class Replicas:
         self._watched = True
         for tick in itertools.count():
             await self.refresh()
-            await asyncio.gather(*(self._check(r) for r in self.all if r.under_way or tick % 2 == 0))
+            await asyncio.gather(*(self._check(r) for r in self.all if r.under_way or r.owes or tick % 2 == 0))
             await asyncio.sleep(CHECK_SECONDS)
 
     async def refresh(self) -> None:
@@ -229,21 +229,25 @@ class Replicas:
 
     async def _check(self, replica: Replica, *, anyway: bool = False) -> None:
         """Ask whether it is alive, unless its answers say so. One that is silent gives its requests back."""
-        speaks, replica.pool.heard = replica.breaker.is_closed and replica.pool.heard, False
+        pool, began = replica.pool, time.monotonic()
+        speaks = replica.breaker.is_closed and pool.heard_at > replica.looked_at
+        # Who owed an answer before has no more patience than is left since its last word.
+        patience = pool.heard_at + CHECK_PATIENCE - began if replica.owes and not speaks else CHECK_PATIENCE
+        replica.looked_at, replica.owes = began, False
         if (speaks and not anyway) or not (turn := replica.breaker.admits()):
             return
-        began = time.monotonic()
         try:
-            answered = await replica.pool.ask(_ALIVE, began + CHECK_PATIENCE)
+            answered = await pool.ask(_ALIVE, began + max(CHECK_SECONDS, patience))
         except Fault as e:
-            if e.sent and replica.pool.heard:
-                replica.breaker.gave_up(turn)  # busy, not dead
+            if e.sent and pool.heard_at > began:
+                replica.looked_at, replica.owes = pool.heard_at, True  # busy, not dead
+                replica.breaker.gave_up(turn)
                 return
             was_well = replica.breaker.is_closed
             replica.breaker.failed(turn)
             replica.breaker.trip()
             # What may have had its effect is given up only when it is silent for a second time.
-            replica.pool.break_off("is silent", only_repeatable=was_well)
+            pool.break_off("is silent", only_repeatable=was_well)
             return
         except BaseException:  # why: as above
             replica.breaker.gave_up(turn)

@@ -29,7 +29,7 @@ class Home(Protocol):
 
     origin: Origin
     busy: "set[Connection]"
-    heard: bool
+    heard_at: float
 
     def take_back(self, connection: "Connection") -> None: ...
     def gone(self, connection: "Connection") -> None: ...
@@ -102,7 +102,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self._pool.heard = True
+        self._pool.heard_at = time.monotonic()
         if not self.busy:
             self._transport.abort()  # nobody asked: whatever this is, it is not for the next one who does
             return

@@ -21,8 +21,8 @@ class Pool:
         self.origin = origin
         self.idle: list[Connection] = []
         self.busy: set[Connection] = set()
-        self.heard = False
-        """Whether anything came from there since somebody last set this to False."""
+        self.heard_at = 0.0
+        """When something last came from there, as `time.monotonic` has it."""
         self._tls = ssl.create_default_context() if origin.tls else None
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
