@@ -96,6 +96,7 @@ def pages_of(lived):
         "calendar": ("ada", f"/items/{item}/calendar"), "member": ("ada", f"/members/{b['ada'].id}"),
         "item-own": ("ada", f"/items/{item}"),
         "desk": ("meg", "/desk"), "desk-bookings": ("meg", "/desk/bookings"), "desk-members": ("meg", "/desk/members"),
+        "desk-items": ("meg", "/desk/items"),
         "desk-money": ("meg", "/desk/money"), "desk-import": ("meg", "/desk/import"), "insights": ("meg", "/insights"),
         "status": ("meg", "/status"), "about": ("meg", "/about"), "offline": ("meg", "/offline"),
     }  # fmt: skip

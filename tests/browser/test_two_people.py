@@ -37,6 +37,8 @@ async def test_from_the_search_to_the_owners_yes(window, people, size, scripts):
     await page.get_by_role("button", name="Ask Ada").click()
     await page.get_by_text("The owner has been asked.", exact=False).first.wait_for()
     await owner.goes("/lending")
+    if scripts:
+        await owner.page.locator("[data-count=requests]:visible").get_by_text("1", exact=True).wait_for()
     await owner.page.get_by_role("link", name=title).first.click()
     await owner.page.get_by_text("For the eclipse").wait_for()
     await owner.page.get_by_role("button", name="Say yes").click()
@@ -104,6 +106,13 @@ async def test_without_a_connection_the_site_says_so(window, people):
     await shown.context.set_offline(True)
     await shown.page.goto(shown.url + "/status")
     await shown.page.get_by_text("There is no connection").wait_for()
+
+
+async def test_the_status_page_tells_what_the_gateway_knows(window):
+    shown = await window()
+    await shown.goes("/status")
+    await shown.page.get_by_text("1 of 1 process well, breaker closed").first.wait_for()
+    await shown.page.get_by_text("was answered from memory").wait_for()
 
 
 async def test_the_price_follows_the_dates_without_loading_the_page(window, people):

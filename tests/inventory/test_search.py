@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from commonry.contracts.inventory import Location, Price
 from commonry.inventory.rules.places import Place, boxes
+from commonry.inventory.searches import Searches
 from commonry.inventory.store import room
 from commonry.kit import clock
+from commonry.kit.auth import Caller
 from tests.inventory.shed import Shed
 
 
@@ -203,3 +205,26 @@ async def test_a_cursor_belongs_to_its_sort(shed: Shed) -> None:
     asked = {"q": "thing or things", "near": "52.5,13.42", "limit": 1}
     cursor = (await shed.ask("GET", "/api/v1/items", **asked, sort="distance")).json["next_cursor"]
     assert (await shed.ask("GET", "/api/v1/items", **asked, cursor=cursor)).mistaken == {"query.cursor"}
+
+
+async def test_what_is_not_listed_is_found_by_managers_who_ask_for_it(shed: Shed) -> None:
+    await some(shed, "Listed")
+    await some(shed, "Not listed", status="unlisted")
+
+    async def titles(by: Caller | None, **query: Any) -> list[str]:
+        said = await shed.ask("GET", "/api/v1/items", by=by, **query)
+        assert said.status == 200, said.body
+        return [item["title"] for item in said.json["data"]]
+
+    assert await titles(shed.manager, unlisted="true") == ["Not listed", "Listed"]
+    assert await titles(shed.manager) == await titles(shed.owner) == await titles(None) == ["Listed"]
+    for by in (shed.owner, None):
+        assert (await shed.ask("GET", "/api/v1/items", by=by, unlisted="true")).status == 403
+
+
+async def test_a_look_up_that_is_nobodys_search_is_not_counted(shed: Shed, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = list[str | None]()
+    monkeypatch.setattr(Searches, "note", lambda _, search, **how: noted.append(search.q))
+    for counted in ("true", "false"):
+        await shed.ask("GET", "/api/v1/items", q=counted, counted=counted)
+    assert noted == ["true"]

@@ -113,6 +113,17 @@ async def test_an_owner_says_no_and_another_time_yes(people, signed_in):
     assert "Booked" in (await borrower.opens(place)).words
 
 
+async def test_who_answers_soon_is_known_for_it(people, browse):
+    ada, ben = await people("ada"), await people("ben")
+    item = await lists(ada, "Psaltery", booking_mode="request")
+    assert "Usually answers" not in (await browse().opens(f"/members/{ada.id}")).words
+    for start in (20, 24, 28):
+        span = {"from": f"{in_days(start)}T10:00:00Z", "to": f"{in_days(start + 1)}T10:00:00Z"}
+        asked = await ben.must("POST", "/bookings", {"item_id": item["id"], **span})
+        await ada.must("POST", f"/bookings/{asked['id']}/decline")
+    assert "Usually answers within 1 minute" in (await browse().opens(f"/members/{ada.id}")).words
+
+
 async def test_what_a_cancellation_gives_back_is_said_before(people, signed_in):
     ada, ben = await people("ada"), await people("ben")
     item = await lists(ada, "Zither", price=EUR, cancellation="flexible")

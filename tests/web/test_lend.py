@@ -154,10 +154,10 @@ async def test_name_and_password_are_changed_and_one_leaves(people, signed_in, b
     assert "Ada" not in (await browse().opens(f"/members/{ada.id}")).words
 
 
-DESK = ["/desk", "/desk/bookings", "/desk/members", "/desk/money", "/desk/import", "/insights"]
+DESK = [f"/desk{page}" for page in ("", "/bookings", "/items", "/items.csv", "/members", "/money", "/import")]
 
 
-@pytest.mark.parametrize("path", DESK)
+@pytest.mark.parametrize("path", [*DESK, "/insights"])
 async def test_the_desk_is_for_managers(people, managing, signed_in, browse, path):
     assert (await browse().opens(path)).address.startswith("/login?next=")
     seen = await (await signed_in(await people("ada"))).opens(path)
@@ -180,6 +180,33 @@ async def test_a_manager_sees_the_day_and_looks_after_members(people, managing, 
         (await desk.opens(f"/desk/members?q={ben.email}")).page.form(f"/desk/members/{ben.id}"), do="reinstate"
     )
     await ben.login()
+
+
+async def test_a_manager_takes_a_thing_off_the_list_and_puts_it_back(people, managing, signed_in, browse):
+    item = await lists(await people("ada"), "Questionable quiver")
+    desk, there = await signed_in(await managing()), f"/items/{item['id']}"
+    for button, status in (("unlist", 404), ("list", 200)):
+        seen = await desk.opens("/desk/items?q=quiver")
+        assert there in seen.page.links
+        seen = await desk.sends(seen.page.form(f"/desk/items/{item['id']}"), do=button)
+        assert "Your changes are saved." in seen.words
+        assert "q=quiver" in seen.address
+        assert ("Not listed" in seen.words) == (button == "unlist")
+        assert (await browse().opens(there)).status == status
+    assert "Nothing of that name" in (await desk.opens("/desk/items?q=zzzqqq")).words
+
+
+async def test_items_go_out_as_a_table_ones_own_or_all(people, managing, signed_in):
+    ada, ben = await people("ada"), await people("ben")
+    await lists(ada, "Xylophone of Ada")
+    await lists(ben, "Theremin of Ben")
+    mine = await (await signed_in(ada)).opens("/lending/items.csv")
+    assert mine.headers["content-type"].startswith("text/csv")
+    assert "Xylophone of Ada" in mine.page.text
+    assert "Theremin of Ben" not in mine.page.text
+    everything = (await (await signed_in(await managing())).opens("/desk/items.csv")).page.text
+    assert "Xylophone of Ada" in everything
+    assert "Theremin of Ben" in everything
 
 
 async def test_a_table_is_looked_at_first_and_then_brought_in(managing, signed_in):

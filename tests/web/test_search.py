@@ -50,6 +50,9 @@ async def test_with_dates_only_what_is_free_then(browse, people):
     seen = await browse().opens(asked)
     assert "Nothing like that is free" in seen.words
     assert "1 on any dates" in seen.words
+    later = next(link for link in seen.page.links if f"from={in_days(23)}" in link)
+    assert f"to={in_days(24)}" in later, "as long as was asked for"
+    assert "Free for your dates" in (await browse().opens(later)).words
     again = next(link for link in seen.page.links if link == "/?q=bassoon")
     assert "Bassoon of ours" in (await browse().opens(again)).words
 

@@ -191,6 +191,20 @@ class Conversation(Message, kw_only=True):
     unread: int
 
 
+class Answers(Message, kw_only=True):
+    """How a member answers requests: of the latest, how many; half of them within so many minutes, None of too few."""
+
+    answered: int
+    usual_minutes: int | None
+
+
+class Waiting(Message, kw_only=True):
+    """What waits for a member: requests to answer, and messages not read."""
+
+    requests: int
+    messages: int
+
+
 class NewReview(Body, kw_only=True):
     """POST /bookings/{id}/review."""
 

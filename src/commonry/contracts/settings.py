@@ -115,6 +115,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="URLs of the website's replicas, like those of users. Empty: in the gateway's process.",
         ),
     ] = ""
+    tiles_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[\w.\-]+(:\d{1,5})?/(?=.*\{z\})(?=.*\{x\})(?=.*\{y\})[^\s\"';]*)?$",
+            description="Where the map's background is from: `https://tile.openstreetmap.org/{z}/{x}/{y}.png`, or a"
+            " server of your own. Visitors' browsers ask it, and so it learns what they look at. Empty: no background.",
+        ),
+    ] = ""
+    tiles_credit: Annotated[
+        str, Meta(max_length=200, description="Whom the map's background is from, as its page says.")
+    ] = "© OpenStreetMap contributors"
     service_token: Annotated[
         str,
         Meta(

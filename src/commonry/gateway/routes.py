@@ -26,6 +26,7 @@ ROUTES: dict[str, str | None] = {
     "/readyz": None,
     "/api/v1/auth": "users",
     "/api/v1/members": "users",
+    "/api/v1/members/*/answers": "bookings",
     "/api/v1/members/*/reviews": "bookings",
     "/api/v1/items": "inventory",
     "/api/v1/categories": "inventory",

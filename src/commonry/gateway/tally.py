@@ -5,10 +5,13 @@ One note costs a look into a dictionary; telling the metrics one by one would co
 
 from bisect import bisect_left
 
+from prometheus_client import REGISTRY
+
 from commonry.kit.telemetry import SECONDS, cache_lookups, observe_many, timer
 
 CLASSES = tuple(f"{hundreds}xx" for hundreds in range(10))
 """Of statuses, by their hundreds."""
+_LOOKUPS, _KEPT = "commonry_cache_lookups_total", ("hit", "stale", "collapsed", "shared", "miss")
 _counts = {
     word: cache_lookups.labels("response", word)
     for word in "hit stale collapsed shared miss uncacheable pass bypass error".split()
@@ -42,3 +45,11 @@ class Tally:
 
 
 tally = Tally()
+
+
+def share_kept() -> float | None:
+    """Of the answers that may be kept, the share that was not asked a service for, since this process began."""
+    tally.flush()
+    count = {word: REGISTRY.get_sample_value(_LOOKUPS, {"cache": "response", "outcome": word}) or 0.0 for word in _KEPT}
+    total = sum(count.values())
+    return round(1 - count["miss"] / total, 3) if total else None

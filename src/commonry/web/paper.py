@@ -9,6 +9,7 @@ import hashlib
 import re
 from importlib import resources
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Response
@@ -34,11 +35,19 @@ POLICY = (
 )
 """What a page may load and run: our own files, and nothing written into the page itself."""
 HEADERS = {
-    "content-security-policy": POLICY,
     "permissions-policy": "camera=(self), geolocation=(self), microphone=()",
     "cache-control": "private, no-cache",
     "vary": "cookie, hx-request",
 }
+
+
+@functools.cache
+def policy(tiles_url: str) -> str:
+    """The same, where maps have a server's tiles below."""
+    if not tiles_url:
+        return POLICY
+    server = urlsplit(tiles_url)
+    return POLICY.replace("img-src 'self'", f"img-src 'self' {server.scheme}://{server.netloc}")
 
 
 class File(NamedTuple):
@@ -107,7 +116,8 @@ def environment() -> Environment:
     return made
 
 
-def page(template: str, told: dict[str, Any], status: int = 200) -> Response[str]:
+def page(template: str, told: dict[str, Any], status: int = 200, *, tiles_url: str = "") -> Response[str]:
     """A page from a template of `templates/`."""
     body = environment().get_template(template).render(told)
-    return Response(body, status_code=status, media_type="text/html; charset=utf-8", headers=dict(HEADERS))
+    headers = HEADERS | {"content-security-policy": policy(tiles_url)}
+    return Response(body, status_code=status, media_type="text/html; charset=utf-8", headers=headers)

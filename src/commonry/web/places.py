@@ -65,7 +65,7 @@ class Places:
         cursor: str | None = None
         seen = 0
         while seen < LOOKED_AT:
-            asked = {"limit": 100, "cursor": cursor, "sort": "newest"}
+            asked = {"limit": 100, "cursor": cursor, "sort": "newest", "counted": "false"}
             some = await self._inventory.ask("GET", "/api/v1/items", _Found, query=asked)
             for item in some.data:
                 at.setdefault(item.location.label, []).append(item)

@@ -127,7 +127,8 @@ class Visit:
         """A page from `templates/`, which also knows `visit` and `me`, their public part."""
         mine = (await self.named(self.me)).get(self.me) if self.me else None
         notice = DONE.get(self.request.query_params.get("done", ""))
-        made = paper.page(template, {"visit": self, "me": mine, "notice": notice, **told}, status)
+        shown = {"visit": self, "me": mine, "notice": notice, **told}
+        made = paper.page(template, shown, status, tiles_url=self.settings.tiles_url)
         if self._new_secret:
             made.cookies.append(self._cookie(FORM, self._new_secret, None))
         return made

@@ -145,6 +145,14 @@ def hours(number: int) -> str:
     return many(number, "hour")
 
 
+def minutes(number: int) -> str:
+    """Rounded up: `5 minutes`, `2 hours`, `3 days`."""
+    for length, word in ((24 * 60, "day"), (60, "hour")):
+        if number > length:
+            return many(-(-number // length), word)
+    return many(max(1, number), "minute")
+
+
 def many(number: int, word: str, words: str = "") -> str:
     """`1 item`, `2 items`."""
     return f"{number:,} {word if number == 1 else words or word + 's'}"
@@ -234,8 +242,10 @@ FILTERS: dict[str, Any] = {
     for f in (
         money,
         amount,
+        plain,
         price,
         hours,
+        minutes,
         many,
         km,
         day,

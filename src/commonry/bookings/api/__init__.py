@@ -1,5 +1,5 @@
 """The bookings service's routes: `quotes`, `bookings` (made, listed, read), `commands` (what people do), `handovers`
-(what was written down), `messages`, `reviews`, `internal`.
+(what was written down), `members` (what bookings say of them), `messages`, `reviews`, `internal`.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from litestar.types import ControllerRouterHandler
 
 from commonry.bookings import jobs, metrics
-from commonry.bookings.api import bookings, commands, handovers, internal, messages, quotes, reviews
+from commonry.bookings.api import bookings, commands, handovers, internal, members, messages, quotes, reviews
 from commonry.bookings.saga.engine import Saga
 from commonry.contracts.surroundings import Surroundings
 from commonry.kit import migrate, service
@@ -27,6 +27,7 @@ def build(around: Surroundings) -> Service:
         *bookings.routes,
         *commands.routes,
         *handovers.routes,
+        *members.routes,
         *messages.routes,
         *reviews.routes,
         *internal.routes,

@@ -12,7 +12,7 @@ from commonry.gateway.caching.layers import Layers
 from commonry.gateway.caching.question import Question, Upstream, reply, reply_failing
 from commonry.gateway.edge import CANCELS
 from commonry.gateway.far import BEGUN
-from commonry.gateway.tally import cache_outcome
+from commonry.gateway.tally import cache_outcome, share_kept
 from commonry.kit.asgi import Message, RawHeaders, Receive, Scope, Send
 from commonry.kit.cache import Cache
 from commonry.kit.problems import NotCached, Problem
@@ -97,7 +97,9 @@ class ResponseCache:
 
     def told(self) -> dict[str, Any]:
         """For the status page."""
-        return {"answers": len(self.entries), "bytes": self.entries.size, "in_touch": self.entries.in_touch()}
+        entries = self.entries
+        kept = {"answers": len(entries), "bytes": entries.size, "in_touch": entries.in_touch()}
+        return kept | {"share_kept": share_kept()}
 
     async def close(self) -> None:
         """End what runs in the background."""

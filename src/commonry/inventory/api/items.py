@@ -36,8 +36,12 @@ MaxPrice = Annotated[
     ),
 ]
 Owner = Annotated[UUID | None, Parameter(description="Only this member's items; your own also when unlisted.")]
+Unlisted = Annotated[bool, Parameter(description="Also what is not listed: for managers.")]
 Order = Annotated[
     Sort | None, Parameter(description="Default: `relevance` with `q`, else `distance` with `near`, else `newest`.")
+]
+Counted = Annotated[
+    bool, Parameter(description="Whether it counts as somebody's search, in the figures of what people look for.")
 ]
 IfMatch = Annotated[
     str | None, Parameter(header="If-Match", max_length=200, description="Only if it still has this ETag.")
@@ -57,13 +61,17 @@ async def find_items(
     to: To = None,
     max_price: MaxPrice = None,
     owner: Owner = None,
+    unlisted: Unlisted = False,
     sort: Order = None,
+    counted: Counted = True,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Response[Page[Item]]:
-    search = Search((q or "").strip() or None, category, near, radius_km, from_, to, max_price, owner, sort)
+    search = Search(
+        (q or "").strip() or None, category, near, radius_km, from_, to, max_price, owner, sort, unlisted or None
+    )
     found = await standby.ask(lambda tx: listing.found(tx, search, visitor, limit, cursor))
-    if cursor is None:
+    if counted and cursor is None:
         searches.note(search, answered=bool(found.data))
     return Response(found, headers=telling.of_list(search, late=standby.copy is not None))
 

@@ -16,13 +16,15 @@ from commonry.inventory.store.search import After, Hit, find
 from commonry.kit.auth import Caller
 from commonry.kit.db import Tx
 from commonry.kit.pages import Page, decode, encode
-from commonry.kit.problems import NotValid
+from commonry.kit.problems import NotAllowed, NotValid
 
 _KEYS: dict[str, Any] = {"newest": datetime, "price": int, "distance": float, "relevance": float}
 
 
 async def found(tx: Tx, search: Search, visitor: Caller | None, limit: int, cursor: str | None) -> Page[Item]:
-    """One page. Raises `NotValid`."""
+    """One page. Raises `NotValid`, `NotAllowed`."""
+    if search.unlisted and not (visitor and visitor.manages):
+        raise NotAllowed("What is not listed is for managers.")
     family = await items.family(tx, search.category) if search.category is not None else []
     mistakes = mistakes_in_search(search, family)
     if mistakes:

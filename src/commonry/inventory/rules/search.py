@@ -30,6 +30,7 @@ class Search:
     max_price: int | None = None
     owner: UUID | None = None
     sort: Sort | None = None
+    unlisted: bool | None = None
 
     @property
     def middle(self) -> Place | None:

@@ -93,6 +93,7 @@ _CONDITIONS = {
     "max_price": SQL("i.day_price <= %(max_price)s"),
     "owner": SQL("i.owner_id = %(owner)s AND i.offered"),
     "own": SQL("i.owner_id = %(owner)s AND i.deleted_at IS NULL"),
+    "unlisted": SQL("i.deleted_at IS NULL"),
 }
 _ANYTHING, _OFFERED = SQL("true"), SQL("i.offered")
 # In order of cost. As a CASE because the planner must not make joins of it, nor believe that hardly anything passes: it
@@ -127,7 +128,7 @@ _FIND = SQL("""
 def _statement(sort: Sort, parts: tuple[str, ...], *, dated: bool, later: bool) -> Composed:
     order = _LIKENESS if "similar" in parts and sort == "relevance" else _ORDERS[sort]
     conditions: list[SQL | Composed] = [_CONDITIONS[name] for name in parts]
-    if not {"owner", "own"} & set(parts):
+    if not {"owner", "own", "unlisted"} & set(parts):
         conditions.append(_OFFERED)
     if later:
         conditions.append(SQL("({key}, i.id) {beyond} (%(key)s, %(id)s)").format(key=order.key, beyond=order.beyond))

@@ -15,10 +15,10 @@ from commonry.web.forms import Form
 from commonry.web.visit import Visit
 
 SERVICES = {
-    "users": ("Members", "Nobody signs in or joins. Who is signed in can go on for a little while."),
-    "inventory": ("Things and their calendars", "Nothing can be searched or reserved."),
-    "bookings": ("Bookings", "Nothing is booked, handed over or given back. What is under way goes on later."),
-    "payments": ("Money", "New bookings that cost something wait or are undone. Nothing is lost."),
+    "users": ("Members", "nobody signs in or joins. Who is signed in goes on for a little while"),
+    "inventory": ("Things and their calendars", "what was looked at lately can still be seen; nothing new is reserved"),
+    "bookings": ("Bookings", "nothing is booked, handed over or given back. What is under way goes on later"),
+    "payments": ("Money", "new bookings that cost something wait, or are undone. Nothing is lost"),
 }  # fmt: skip
 LICENCES = ("figtree", "htmx", "lucide", "fluent-emoji")
 
@@ -26,7 +26,7 @@ LICENCES = ("figtree", "htmx", "lucide", "fluent-emoji")
 @get("/status", include_in_schema=False)
 async def status(visit: Visit) -> Response[str]:
     found = await asyncio.gather(*(_is_well(visit, name) for name in SERVICES))
-    parts = [(title, well, words) for (title, words), well in zip(SERVICES.values(), found, strict=True)]
+    parts = [(name, *SERVICES[name], well) for name, well in zip(SERVICES, found, strict=True)]
     return await visit.page("status.html", here="status", parts=parts, all_well=all(found))
 
 

@@ -1,4 +1,4 @@
-"""The community desk, for managers: today, members, bookings, money, import and export."""
+"""The community desk, for managers: today, bookings, items, members, money, import and export."""
 
 import asyncio
 from datetime import timedelta
@@ -9,14 +9,15 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 
 from commonry.contracts.bookings import Booking, BookingState
-from commonry.contracts.inventory import ImportReport
+from commonry.contracts.inventory import ImportReport, Item, ItemChanges
 from commonry.contracts.payments import Entry
 from commonry.contracts.users import ManagedChanges, Member
 from commonry.kit import clock
 from commonry.kit.pages import Page
 from commonry.kit.problems import NotValid, Problem
+from commonry.web.api import mine
 from commonry.web.forms import filled_in
-from commonry.web.visit import Visit
+from commonry.web.visit import Visit, inside
 
 PAGE = 50
 SOON = timedelta(hours=36)
@@ -82,6 +83,41 @@ async def bookings(visit: Visit) -> Response[str]:
         states=get_args(BookingState),
         more=visit.with_query(cursor=found.next_cursor) if found.next_cursor else None,
     )
+
+
+@get("/desk/items", include_in_schema=False)
+async def items(visit: Visit) -> Response[str]:
+    visit.managing()
+    params = visit.request.query_params
+    q = params.get("q", "").strip()[:200]
+    query = {"q": q or None, "sort": "newest", "limit": PAGE, "cursor": params.get("cursor")}
+    query |= {"unlisted": "true", "counted": "false"}
+    found = await visit.ask("inventory", "GET", "/api/v1/items", Page[Item], query=query)
+    return await visit.page(
+        "desk-items.html",
+        here="desk",
+        tab="items",
+        found=found.data,
+        people=await visit.named(*(i.owner_id for i in found.data)),
+        q=q,
+        more=visit.with_query(cursor=found.next_cursor) if found.next_cursor else None,
+    )
+
+
+@post("/desk/items/{item_id:uuid}", include_in_schema=False, status_code=303)
+async def moderate(visit: Visit, item_id: UUID) -> Response[None]:
+    """Take a thing off the list, or put it back."""
+    visit.managing()
+    form = await filled_in(visit)
+    status: Any = "listed" if form.text("do") == "list" else "unlisted"
+    await visit.ask("inventory", "PATCH", f"/api/v1/items/{item_id}", Item, ItemChanges(status=status))
+    return visit.go(inside(form.text("back"), "/desk/items"), "saved")
+
+
+@get("/desk/items.csv", include_in_schema=False)
+async def all_items(visit: Visit) -> Response[bytes]:
+    visit.managing()
+    return await mine.table(visit, "all-items.csv", all="true")
 
 
 @get("/desk/members", include_in_schema=False)
@@ -172,4 +208,5 @@ async def bring_in(visit: Visit) -> Response[str] | Response[None]:
     return await visit.page("desk-import.html", **told)
 
 
-routes: list[HTTPRouteHandler] = [today, bookings, members, manage, money, import_page, bring_in]
+routes: list[HTTPRouteHandler] = [today, bookings, items, moderate, all_items, members, manage, money]
+routes += [import_page, bring_in]

@@ -5,7 +5,7 @@ from uuid import UUID
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from commonry.contracts.bookings import Review
+from commonry.contracts.bookings import Answers, Review
 from commonry.contracts.inventory import Item
 from commonry.contracts.users import PublicMember
 from commonry.kit.pages import Page
@@ -28,9 +28,17 @@ async def member_page(visit: Visit, member_id: UUID) -> Response[str]:
         member=member,
         items=items,
         reviews=reviews,
+        answers=await _answers(visit, member),
         stars=sum(r.rating for r in reviews) / len(reviews) if reviews else None,
         authors=await visit.named(*(r.author_id for r in reviews)),
     )
+
+
+async def _answers(visit: Visit, member: PublicMember) -> Answers | None:
+    try:
+        return await visit.ask("bookings", "GET", f"/api/v1/members/{member.id}/answers", Answers)
+    except Unavailable:
+        return None
 
 
 async def _about(visit: Visit, member: PublicMember) -> list[Review]:

@@ -5,7 +5,7 @@ from typing import Any
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from commonry.contracts.bookings import Booking, Side
+from commonry.contracts.bookings import Booking, Side, Waiting
 from commonry.contracts.inventory import Item
 from commonry.contracts.payments import StatementLine
 from commonry.kit.pages import Page
@@ -44,6 +44,27 @@ async def lending(visit: Visit) -> Response[str]:
     )
 
 
+@get("/lending/items.csv", include_in_schema=False)
+async def as_table(visit: Visit) -> Response[bytes]:
+    visit.signed_in()
+    return await table(visit, "items.csv")
+
+
+async def table(visit: Visit, name: str, **which: str) -> Response[bytes]:
+    """Items as a CSV file that imports again."""
+    body = await visit.ask("inventory", "GET", "/api/v1/items/export.csv", bytes, query=which, timeout=20)
+    headers = {"content-disposition": f'attachment; filename="commonry-{name}"', "cache-control": "no-store"}
+    return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@get("/waiting", include_in_schema=False)
+async def waiting(visit: Visit) -> Response[Waiting]:
+    """What the pages' own script shows beside the names of other pages."""
+    visit.signed_in()
+    found = await visit.ask("bookings", "GET", "/api/v1/bookings/waiting", Waiting)
+    return Response(found, headers={"cache-control": "no-store"})
+
+
 async def _bookings(visit: Visit, role: Side) -> Page[Booking]:
     query = {"role": role, "limit": MOST, "cursor": visit.request.query_params.get("cursor")}
     return await visit.ask("bookings", "GET", "/api/v1/bookings", Page[Booking], query=query)
@@ -67,4 +88,4 @@ async def _earned(visit: Visit) -> list[tuple[int, str]]:
     return [(amount, currency) for currency, amount in sorted(sums.items())]
 
 
-routes: list[HTTPRouteHandler] = [borrowing, lending]
+routes: list[HTTPRouteHandler] = [borrowing, lending, as_table, waiting]

@@ -18,6 +18,7 @@ from commonry.contracts.words import Period
 from commonry.kit import clock
 from commonry.kit.pages import Page
 from commonry.kit.problems import NotValid, Problem, Unavailable
+from commonry.web import words
 from commonry.web.places import Place, Places
 from commonry.web.rules import dates, maps, months
 from commonry.web.rules.dates import Chosen
@@ -27,6 +28,8 @@ SHOWN = 24
 DAYS, BEFORE = 14, timedelta(days=3)
 """How many days the calendar view shows, and from how long before those that were chosen."""
 ON_MAP = 100
+NEAREST = (1, -1, 2, -2, 3, -3, 4, 7, 14)
+"""Where nothing is free: by how many days others are tried, the most welcome first."""
 SORTS = {"": "Best match", "distance": "Nearest", "price": "Cheapest", "newest": "Newest"}
 DISTANCES = {"2": "2 km", "5": "5 km", "10": "10 km", "25": "25 km", "100": "100 km"}
 VIEWS = {"list": ("List", "layout-grid"), "calendar": ("Calendar", "calendar-days"), "map": ("Map", "map")}
@@ -70,7 +73,8 @@ async def home(visit: Visit, places: Places) -> Response[str]:
     told: dict[str, Any] = {
         "here": "search", "asked": asked, "said": asked.said, "view": view, "views": VIEWS, "sorts": SORTS,
         "distances": DISTANCES, "places": [], "categories": [], "items": [], "more": None, "trouble": asked.trouble,
-        "away": False, "instead": [], "drawn": None, "strips": [], "item_query": query_of(dates.query(asked.chosen)),
+        "away": False, "instead": [], "drawn": None, "credit": visit.settings.tiles_credit, "strips": [],
+        "item_query": query_of(dates.query(asked.chosen)),
     }  # fmt: skip
     try:
         told["categories"] = (await visit.ask("inventory", "GET", "/api/v1/categories", Page[Category])).data
@@ -93,7 +97,8 @@ async def home(visit: Visit, places: Places) -> Response[str]:
 async def _drawn(visit: Visit, asked: Asked, view: str, items: Sequence[Item]) -> dict[str, Any]:
     """What this view of the results needs besides them."""
     if view == "map":
-        return {"drawn": maps.drawn([(i.location.lat, i.location.lon) for i in items])}
+        places = [(i.location.lat, i.location.lon) for i in items]
+        return {"drawn": maps.drawn(places, visit.settings.tiles_url)}
     return {"strips": await _strips(visit, asked, items)} if view == "calendar" else {}
 
 
@@ -129,14 +134,14 @@ async def _asked(visit: Visit, places: Places, params: Mapping[str, str]) -> Ask
     return Asked(said, chosen, period, place, trouble)
 
 
-async def _found(visit: Visit, asked: Asked, cursor: str | None, limit: int) -> Page[Item]:
+async def _found(visit: Visit, asked: Asked, cursor: str | None, limit: int, **more: Any) -> Page[Item]:
     most = None
     if price := asked.said.get("max"):
         try:
             most = int(float(price.replace(",", ".")) * 10 ** EXPONENTS[visit.settings.currency])
         except (ValueError, OverflowError):
             most = None
-    query = asked.query(limit=limit, cursor=cursor, most=most)
+    query = asked.query(limit=limit, cursor=cursor, most=most, **more)
     return await visit.ask("inventory", "GET", "/api/v1/items", Page[Item], query=query)
 
 
@@ -151,8 +156,8 @@ async def _instead(visit: Visit, asked: Asked) -> list[tuple[str, str, int]]:
         "near": "anywhere",
         "q": "whatever it is called",
     }
-    found: list[tuple[str, str, int]] = []
-    for field, words in relaxed.items():
+    found = await _on_other_days(visit, asked)
+    for field, said_as in relaxed.items():
         if field not in asked.said:
             continue
         gone = {"from", "to", "from_time", "to_time"} if field == "from" else {field}
@@ -165,10 +170,39 @@ async def _instead(visit: Visit, asked: Asked) -> list[tuple[str, str, int]]:
             period=None if "from" in gone else asked.period,
             place=None if "place" in gone else asked.place,
         )
-        some = await _found(visit, freer, None, 10)
-        if some.data:
-            found.append((words, f"/?{query_of(said)}", len(some.data)))
+        if number := await _number(visit, freer):
+            found.append((said_as, f"/?{query_of(said)}", number))
     return found
+
+
+async def _on_other_days(visit: Visit, asked: Asked) -> list[tuple[str, str, int]]:
+    """The nearest days on which there is something, in the same form; none without dates."""
+    today = clock.now().astimezone(ZoneInfo(visit.settings.time_zone)).date()
+    if asked.period is None or asked.chosen.since is None:
+        return []
+    others = [dates.shifted(asked.chosen, days) for days in NEAREST]
+    others = [one for one in others if one.since and one.since > today]
+    freer = [asked._replace(chosen=one, period=_instants(one, visit)) for one in others]
+    numbers = await asyncio.gather(*(_number(visit, one) for one in freer))
+    for one, number in zip(others, numbers, strict=True):
+        if number:
+            return [(f"on {_said(one)}", f"/?{query_of({**asked.said, **dates.query(one)})}", number)]
+    return []
+
+
+def _said(chosen: Chosen) -> str:
+    """`Sat 5 Dec – Mon 7 Dec`, or one day."""
+    return " – ".join(dict.fromkeys(words.day(at) for at in (chosen.since, chosen.until) if at))
+
+
+def _instants(chosen: Chosen, visit: Visit) -> Period | None:
+    made = dates.period(chosen, visit.settings.time_zone)
+    return made if isinstance(made, Period) else None
+
+
+async def _number(visit: Visit, asked: Asked) -> int:
+    """How many it would find, at most ten. Nobody asked for it: it does not count as a search."""
+    return len((await _found(visit, asked, None, 10, counted="false")).data)
 
 
 def _plainly(refused: NotValid) -> str:

@@ -62,6 +62,13 @@ def query(given: Chosen) -> dict[str, str]:
     return said
 
 
+def shifted(given: Chosen, days: int) -> Chosen:
+    """The same length and hours, so many days later; both days must be there."""
+    if given.since is None or given.until is None:
+        return given
+    return given._replace(since=given.since + timedelta(days), until=given.until + timedelta(days))
+
+
 def _day(text: str) -> date | None:
     try:
         found = date.fromisoformat(text)

@@ -54,4 +54,32 @@ document.addEventListener("change", (event) => {
   if (!form.elements.to.value || form.elements.to.value < event.target.value) form.elements.to.value = event.target.value;
 });
 
+// How much waits for whoever is signed in, beside the names of the pages where it is.
+const counts = document.querySelectorAll("[data-count]");
+if (counts.length) fetch("/waiting").then((got) => (got.ok ? got.json() : {})).then((waiting) => {
+  for (const count of counts) {
+    const number = waiting[count.dataset.count];
+    if (!number) continue;
+    const shown = document.createElement("b"), words = document.createElement("span");
+    shown.textContent = number > 99 ? "99+" : number;
+    words.className = "unseen";
+    words.textContent = ` ${count.dataset.words}`;
+    count.append(shown, words);
+    count.hidden = false;
+  }
+}).catch(() => {});
+
+// The page of how things are: what the gateway knows of each part.
+const parts = document.querySelectorAll("[data-part]");
+if (parts.length) fetch("/api/v1/status").then((got) => got.json()).then((told) => {
+  const { share_kept, answers } = told.cache;
+  if (share_kept !== null) document.querySelector("[data-cache]").textContent =
+    `${Math.round(share_kept * 100)} % of what may be kept was answered from memory, which holds ${answers} answers now.`;
+  for (const part of parts) {
+    const { replicas = [], breaker } = told.services[part.dataset.part] || {};
+    const well = replicas.filter((one) => one.status === "ok").length;
+    if (replicas.length) part.textContent = `${well} of ${replicas.length} ${replicas.length === 1 ? "process" : "processes"} well, breaker ${breaker}`;
+  }
+}).catch(() => {});
+
 if ("serviceWorker" in navigator && window.isSecureContext) navigator.serviceWorker.register("/sw.js").catch(() => {});

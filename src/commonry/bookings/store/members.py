@@ -1,0 +1,45 @@
+"""What bookings say of a member."""
+
+from typing import LiteralString
+from uuid import UUID
+
+from commonry.contracts.bookings import Answers, Waiting
+from commonry.kit.db import Tx, one
+
+LATEST = 200
+"""Bookings that are looked at: somebody who was slow years ago is judged by what they do now."""
+ENOUGH = 3
+"""Answers of which something usual can be said."""
+
+
+async def answers(tx: Tx, member: UUID) -> Answers:
+    """How soon this owner answers."""
+    found = await one(tx, Answers, _ANSWERS, {"member": member, "latest": LATEST, "enough": ENOUGH})
+    return found or Answers(answered=0, usual_minutes=None)
+
+
+async def waiting(tx: Tx, member: UUID) -> Waiting:
+    """Requests that this owner has not answered, and messages that this member has not read."""
+    found = await one(tx, Waiting, _WAITING, {"member": member})
+    return found or Waiting(requests=0, messages=0)
+
+
+_ANSWERS: LiteralString = """
+    SELECT count(t.answered) AS answered,
+        CASE WHEN count(t.answered) >= %(enough)s THEN ceil(
+            percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM t.answered - t.asked)) / 60)::integer
+        END AS usual_minutes
+    FROM (SELECT id FROM bookings WHERE owner_id = %(member)s ORDER BY id DESC LIMIT %(latest)s) AS b
+    CROSS JOIN LATERAL (
+        SELECT min(at) FILTER (WHERE state = 'requested') AS asked,
+            min(at) FILTER (WHERE state IN ('confirmed', 'declined', 'expired', 'failed')) AS answered
+        FROM timeline WHERE booking_id = b.id) AS t
+    WHERE t.asked IS NOT NULL"""
+_WAITING: LiteralString = """
+    SELECT
+        (SELECT count(id) FROM bookings WHERE owner_id = %(member)s AND state = 'requested') AS requests,
+        (SELECT count(m.id) FROM bookings b
+            JOIN messages m ON m.booking_id = b.id AND m.author_id <> %(member)s
+            LEFT JOIN messages_read r ON r.booking_id = b.id AND r.member_id = %(member)s
+            WHERE (b.borrower_id = %(member)s OR b.owner_id = %(member)s)
+                AND (r.up_to IS NULL OR m.id > r.up_to)) AS messages"""
