@@ -1,5 +1,7 @@
-"""What bookings say of a member: how soon they answer requests, and what waits for them."""
+"""What bookings say of a member: how soon they answer requests, what waits for them, and what happened."""
 
+from commonry.bookings.rules.transitions import NEWS
+from commonry.web.words import HAPPENED
 from tests.town import Person, Town
 
 ANSWERED_LATER = """
@@ -54,3 +56,35 @@ async def test_requests_wait_until_they_are_answered_and_messages_until_they_are
     await owner.call("POST", f"/bookings/{asked['id']}/messages", {"text": "It is."})
     assert (await waits(owner), await waits(borrower)) == ((0, 0), (0, 1))
     assert (await town.call("GET", "/bookings/waiting"))[0] == 401
+
+
+async def news(person: Person) -> list[tuple[str, str]]:
+    """Events and one's own side, newest first, over all pages."""
+    found, cursor = list[tuple[str, str]](), ""
+    while True:
+        status, some = await person.call("GET", f"/bookings/news?limit=2{cursor}")
+        assert status == 200, some
+        found += [(one["event"], one["side"]) for one in some["data"]]
+        if not some["next_cursor"]:
+            return found
+        cursor = f"&cursor={some['next_cursor']}"
+
+
+async def test_each_hears_what_the_other_and_the_platform_did(town: Town) -> None:
+    owner, borrower, stranger = await town.person(), await town.person(), await town.person()
+    item = await owner.lists(booking_mode="request")
+    _, refused = await borrower.books(item)
+    await owner.does("decline", refused)
+    _, asked = await borrower.books(item, start=1)
+    await owner.does("accept", asked)
+    await owner.does("pickup", asked)
+    await borrower.does("return", asked)
+    hers = ("completed", "return", "confirmed", "requested", "requested")
+    assert await news(owner) == [(event, "owner") for event in hers]
+    assert await news(borrower) == [(event, "borrower") for event in ("completed", "pickup", "confirmed", "decline")]
+    assert await news(stranger) == []
+    assert (await town.call("GET", "/bookings/news"))[0] == 401
+
+
+def test_there_are_words_for_whatever_is_news() -> None:
+    assert set(HAPPENED) == {*NEWS, "requested"}

@@ -111,6 +111,10 @@ async def test_an_owner_says_no_and_another_time_yes(people, signed_in):
     form = (await owner.opens(place)).page.form(f"{place}/accept")
     assert "You said yes" in (await owner.sends(form)).words
     assert "Booked" in (await borrower.opens(place)).words
+    assert "Ada said no. Nothing was charged." in (await borrower.opens("/inbox/news")).words
+    told = await owner.opens("/inbox/news")
+    assert "Ben would like to borrow it. Please answer." in told.words
+    assert place in told.page.links
 
 
 async def test_who_answers_soon_is_known_for_it(people, browse):

@@ -191,6 +191,19 @@ class Conversation(Message, kw_only=True):
     unread: int
 
 
+class News(Message, kw_only=True):
+    """What the other side, or the platform, did to one of a member's bookings; `side` is the member's own."""
+
+    id: int
+    at: datetime
+    event: str
+    text: str
+    booking_id: UUID
+    item_title: str
+    side: Side
+    other_id: UUID
+
+
 class Answers(Message, kw_only=True):
     """How a member answers requests: of the latest, how many; half of them within so many minutes, None of too few."""
 

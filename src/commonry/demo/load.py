@@ -20,6 +20,7 @@ from commonry.kit.peers import Peer
 
 CARD = "pm_card_visa"
 TOGETHER = 4
+TALKED_ABOUT = ("requested", "confirmed", "in_use")
 Say = Callable[[str, int, int], None]
 """Told what is being loaded, how many are done, and of how many."""
 
@@ -110,6 +111,7 @@ class Story:
                 booking = await self._do(
                     loan.thing.owner, booking, "decline" if loan.ending == "declined" else "accept"
                 )
+        await self._talk(loan, booking, booked_at)
         if booking["state"] == "confirmed" and loan.ending not in ("confirmed", "requested"):
             await self._use(loan, booking)
 
@@ -126,6 +128,17 @@ class Story:
             "POST", "/bookings", body, token=self.tokens[loan.borrower], key=f"demo-loan-{loan.number}"
         )
         return booking if status == 201 else None
+
+    async def _talk(self, loan: Loan, booking: Any, booked_at: datetime) -> None:
+        """About what is still to come the two write to each other; a request that waits is asked about."""
+        if loan.ending not in TALKED_ABOUT:
+            return
+        words, path = self.words.talks[loan.number % len(self.words.talks)], f"/bookings/{booking['id']}/messages"
+        said = [(loan.borrower, words.borrower), (loan.thing.owner, words.owner)]
+        for number, (who, text) in enumerate(said[: 1 if loan.ending == "requested" else 2]):
+            with clock.at(min(booked_at + timedelta(minutes=50 + 25 * number), self.now)):
+                key = f"demo-{booking['id']}-says-{number}"
+                await self.api.must("POST", path, {"text": text}, token=self.tokens[who], key=key)
 
     async def _use(self, loan: Loan, booking: Any) -> None:
         if loan.ending == "cancelled":
@@ -163,7 +176,7 @@ class Story:
 
     async def suspend(self) -> None:
         """Last, so that those who are suspended have a past too."""
-        manager = next(m.key for m in self.words.members if m.demo == "manager")
+        manager = self.words.who("manager")
         for member in self.words.members:
             if member.suspended:
                 path = f"/members/{self.ids[member.key]}"

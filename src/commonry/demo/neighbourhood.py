@@ -63,6 +63,13 @@ class Thing(msgspec.Struct):
     body: dict[str, Any]
 
 
+class Talk(msgspec.Struct):
+    """What a borrower writes about a booking, and what the owner answers."""
+
+    borrower: str
+    owner: str
+
+
 class Neighbourhood(msgspec.Struct):
     """All of it."""
 
@@ -71,6 +78,11 @@ class Neighbourhood(msgspec.Struct):
     items: list[dict[str, Any]]
     reviews: Reviews
     messages: list[str]
+    talks: list[Talk]
+
+    def who(self, demo: str) -> str:
+        """The key of the member who plays this part: `neighbour`, `owner`, `manager`."""
+        return next(m.key for m in self.members if m.demo == demo)
 
     def things(self) -> list[Thing]:
         """The items as they are sent to the platform."""

@@ -18,6 +18,9 @@ DAYS_BACK = 360
 PAST: dict[Ending, int] = {"completed": 84, "cancelled": 7, "declined": 6, "late": 3}
 PRESENT: dict[Ending, int] = {"in_use": 10, "overdue": 4, "disputed": 3, "confirmed": 14, "requested": 9}
 
+OWNERS = 3
+"""Requests that wait for the owner of the demo."""
+
 
 class Loan(NamedTuple):
     """One planned loan. Instants are UTC."""
@@ -38,9 +41,22 @@ def year(words: Neighbourhood, today: date, loans: int = LOANS) -> list[Loan]:
     things = words.things()
     borrowers = [m.key for m in words.members]
     past = [_past(chance, n, things, borrowers, today) for n in range(loans)]
-    wanted: list[Ending] = [ending for ending, count in PRESENT.items() for _ in range(count)]
-    present = [_present(chance, loans + n, things, borrowers, today, ending) for n, ending in enumerate(wanted)]
+    wanted: list[tuple[Ending, int]] = [(ending, nth) for ending, count in PRESENT.items() for nth in range(count)]
+    present = [
+        _present(chance, loans + n, _in_sight(words, things, *one), _close_by(words, borrowers, *one), today, one[0])
+        for n, one in enumerate(wanted)
+    ]
     return sorted((*past, *present), key=lambda loan: loan.booked_at)
+
+
+def _in_sight(words: Neighbourhood, things: list[Thing], ending: Ending, nth: int) -> list[Thing]:
+    """Whoever signs in as the owner finds requests to answer: the first are theirs."""
+    return [t for t in things if t.owner == words.who("owner")] if ending == "requested" and nth < OWNERS else things
+
+
+def _close_by(words: Neighbourhood, people: list[str], ending: Ending, nth: int) -> list[str]:
+    """Whoever signs in as the neighbour has something, and something to come: the first of each are theirs."""
+    return [words.who("neighbour")] if ending in ("in_use", "confirmed", "requested") and nth == 0 else people
 
 
 def _past(chance: Random, number: int, things: list[Thing], people: list[str], today: date) -> Loan:
@@ -56,7 +72,8 @@ def _present(chance: Random, number: int, things: list[Thing], people: list[str]
     asked_first = wanted == "requested"
     fitting = [t for t in things if (t.body["booking_mode"] == "request") == asked_first and _fits(t, wanted)]
     thing, borrower = _pair(chance, fitting, people)
-    shift = {"in_use": -1, "overdue": -4, "disputed": -3, "confirmed": chance.randint(2, 20), "requested": 5}[wanted]
+    ahead, asked = chance.randint(2, 20), 4 + number % 9
+    shift = {"in_use": -1, "overdue": -4, "disputed": -3, "confirmed": ahead, "requested": asked}[wanted]
     loan = _loan(chance, number, thing, borrower, today + timedelta(days=shift), wanted)
     if wanted == "in_use":
         return loan._replace(end=max(loan.end, loan.start + timedelta(days=3)))

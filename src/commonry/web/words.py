@@ -69,6 +69,25 @@ DONE = {
 """What a page says on top after something was done, by the name in its address."""
 
 
+HAPPENED = {
+    "requested": ("", "{} would like to borrow it. Please answer."),
+    "confirmed": ("It is yours for the days you chose.", "{} has booked it."),
+    "decline": ("{} said no. Nothing was charged.", ""),
+    "expired": ("{} did not answer in time. Nothing was charged.", "You did not answer in time."),
+    "failed": ("The booking did not come about.", "A booking did not come about."),
+    "cancel": ("It was cancelled. What you get back is on its page.", "It was cancelled."),
+    "pickup": ("{} handed it over to you.", "{} has it now."),
+    "return": ("{} has it back.", "{} brought it back. Look it over."),
+    "dispute": ("{} reported damage. A manager looks at it.", ""),
+    "resolve": ("A manager has settled the damage.", "A manager has settled the damage."),
+    "no-show": ("It was noted that nobody came to pick it up.", "It was noted that nobody came to pick it up."),
+    "overdue": ("It is late. Please bring it back.", "It is late. {} has been told."),
+    "at-risk": ("Whoever has it before you is late. It may not be there in time.", "It is late for the next one."),
+    "completed": ("All done. Thank you!", "All done. Thank you!"),
+}
+"""An event of a booking → what it means to its borrower, and to its owner; `{}` is the other one."""
+
+
 class State(NamedTuple):
     """A booking's state: as a badge, its tone, and what it means to each side."""
 
@@ -105,6 +124,11 @@ STATES = {
     "cancelled": State("Cancelled", "quiet", "This booking is cancelled.", "This booking is cancelled."),
     "no_show": State("Not picked up", "bad", "Nobody came to pick it up.", "Nobody came to pick it up."),
 }
+
+
+def happened(event: str, side: str, other: str) -> str:
+    """An event in a sentence for one of the two."""
+    return HAPPENED[event][side == "owner"].format(other)
 
 
 def money(given: Money | None) -> str:
@@ -240,6 +264,7 @@ def until_day(given: datetime, zone: str) -> date:
 FILTERS: dict[str, Any] = {
     f.__name__: f
     for f in (
+        happened,
         money,
         amount,
         plain,

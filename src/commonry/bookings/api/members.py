@@ -1,13 +1,16 @@
-"""What bookings say of a member: how soon they answer, for everyone; and what waits for them, for themselves."""
+"""What bookings say of a member: how soon they answer, for everyone; what waits for them and
+what happened, for themselves.
+"""
 
 from uuid import UUID
 
 from litestar import get
 
 from commonry.bookings.store import members as store
-from commonry.contracts.bookings import Answers, Waiting
+from commonry.contracts.bookings import Answers, News, Waiting
 from commonry.kit.auth import Caller
 from commonry.kit.db import Database
+from commonry.kit.pages import Cursor, Limit, Page, decode, page
 
 
 @get(
@@ -33,4 +36,18 @@ async def waiting(caller: Caller, db: Database) -> Waiting:
         return await store.waiting(tx, caller.id)
 
 
-routes = [answers, waiting]
+@get(
+    "/api/v1/bookings/news",
+    tags=["bookings"],
+    summary="What happened to my bookings, newest first",
+    operation_id="news",
+    security=[{"bearer": []}],
+)
+async def news(caller: Caller, db: Database, limit: Limit = 20, cursor: Cursor = None) -> Page[News]:
+    after = decode("news", cursor, tuple[int])
+    async with db.read() as tx:
+        rows = await store.news(tx, caller.id, limit, after[0] if after else None)
+    return page(rows, limit, "news", lambda n: (n.id,))
+
+
+routes = [answers, waiting, news]

@@ -104,4 +104,8 @@ COMMANDS: dict[str, Command] = {
     ),
 }
 
+NEWS = ("confirmed", "decline", "expired", "failed", "cancel", "pickup", "return", "dispute", "resolve", "no-show",
+        "overdue", "at-risk", "completed")  # fmt: skip
+"""Events of a timeline that a person wants to hear of, if it was not they who did it; and requests, as an owner."""
+
 REVIEWABLE: tuple[BookingState, ...] = ("returned", "completed")

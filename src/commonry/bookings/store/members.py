@@ -3,8 +3,9 @@
 from typing import LiteralString
 from uuid import UUID
 
-from commonry.contracts.bookings import Answers, Waiting
-from commonry.kit.db import Tx, one
+from commonry.bookings.rules.transitions import NEWS
+from commonry.contracts.bookings import Answers, News, Waiting
+from commonry.kit.db import Tx, many, one
 
 LATEST = 200
 """Bookings that are looked at: somebody who was slow years ago is judged by what they do now."""
@@ -22,6 +23,12 @@ async def waiting(tx: Tx, member: UUID) -> Waiting:
     """Requests that this owner has not answered, and messages that this member has not read."""
     found = await one(tx, Waiting, _WAITING, {"member": member})
     return found or Waiting(requests=0, messages=0)
+
+
+async def news(tx: Tx, member: UUID, limit: int, before: int | None) -> list[News]:
+    """What others and the platform did to this member's bookings, newest first, one more than `limit`."""
+    asked = {"member": member, "events": list(NEWS), "limit": limit + 1, "before": before}
+    return await many(tx, News, _NEWS, asked)
 
 
 _ANSWERS: LiteralString = """
@@ -43,3 +50,16 @@ _WAITING: LiteralString = """
             LEFT JOIN messages_read r ON r.booking_id = b.id AND r.member_id = %(member)s
             WHERE (b.borrower_id = %(member)s OR b.owner_id = %(member)s)
                 AND (r.up_to IS NULL OR m.id > r.up_to)) AS messages"""
+# What a command begins and the platform ends is told once, where it ends; so is what both say in one word.
+_NEWS: LiteralString = """
+    SELECT t.id, t.at,
+        CASE WHEN t.event IN ('reserved', 'authorised') THEN 'requested' ELSE t.event END AS event, t.text,
+        b.id AS booking_id, b.terms ->> 'title' AS item_title,
+        CASE WHEN b.owner_id = %(member)s THEN 'owner' ELSE 'borrower' END AS side,
+        CASE WHEN b.owner_id = %(member)s THEN b.borrower_id ELSE b.owner_id END AS other_id
+    FROM bookings b JOIN timeline t ON t.booking_id = b.id
+    WHERE (b.borrower_id = %(member)s OR b.owner_id = %(member)s) AND t.by_id IS DISTINCT FROM %(member)s
+        AND (t.event = ANY (%(events)s) AND (t.event <> 'expired' OR t.state = 'expired')
+            OR t.event IN ('reserved', 'authorised') AND t.state = 'requested' AND b.owner_id = %(member)s)
+        AND (%(before)s::bigint IS NULL OR t.id < %(before)s)
+    ORDER BY t.id DESC LIMIT %(limit)s"""

@@ -1,11 +1,11 @@
-"""Messages of the two parties of a booking, on its page and in the inbox."""
+"""Messages of the two parties of a booking, on its page and in the inbox; there, too, what happened to bookings."""
 
 from uuid import UUID
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from commonry.contracts.bookings import Booking, BookingMessage, Conversation, NewMessage, Side
+from commonry.contracts.bookings import Booking, BookingMessage, Conversation, NewMessage, News, Side
 from commonry.kit.pages import Page
 from commonry.kit.problems import NotValid, Unavailable
 from commonry.web.forms import Form
@@ -62,4 +62,17 @@ async def inbox(visit: Visit) -> Response[str]:
     return await visit.page("inbox.html", here="inbox", conversations=found.data, people=people, more=more)
 
 
-routes: list[HTTPRouteHandler] = [inbox]
+@get("/inbox/news", include_in_schema=False)
+async def news(visit: Visit) -> Response[str]:
+    visit.signed_in()
+    query = {"limit": 50, "cursor": visit.request.query_params.get("cursor")}
+    try:
+        found = await visit.ask("bookings", "GET", "/api/v1/bookings/news", Page[News], query=query)
+    except Unavailable:
+        return await visit.page("news.html", status=503, here="inbox", news=None, people={}, more=None)
+    people = await visit.named(*(one.other_id for one in found.data))
+    more = visit.with_query(cursor=found.next_cursor) if found.next_cursor else None
+    return await visit.page("news.html", here="inbox", news=found.data, people=people, more=more)
+
+
+routes: list[HTTPRouteHandler] = [inbox, news]

@@ -95,13 +95,16 @@ class Shelf(NamedTuple):
 
 
 def shelves(bookings: list[Booking], side: Side) -> list[Shelf]:
-    """What needs somebody first, then what is out, what comes, what was; empty ones are left out."""
-    urgent = [b for b in bookings if b.state in ATTENTION[side] or b.disputed or (b.overdue and b.state not in OVER)]
-    rest = [b for b in bookings if b not in urgent]
+    """What needs somebody first, requests before all; then what is out, what comes, what was; no empty ones."""
+    disputed = [b for b in bookings if b.disputed]
+    open_ = [b for b in bookings if not b.disputed]
+    urgent = [b for b in open_ if b.state in ATTENTION[side] or (b.overdue and b.state not in OVER)]
+    rest = [b for b in open_ if b not in urgent]
     first = "Waiting for you" if side == "owner" else "Needs a look"
     asked = [b for b in rest if b.state in ("requested", "confirmed", "returned")]
     made = [
-        Shelf(first, sorted(urgent, key=lambda b: b.from_)),
+        Shelf(first, sorted(urgent, key=lambda b: (b.state != "requested", b.from_))),
+        Shelf("A manager looks at it", disputed),
         Shelf("With the borrower" if side == "owner" else "With you now", [b for b in rest if b.state == "in_use"]),
         Shelf("Coming up", sorted(asked, key=lambda b: b.from_)),
         Shelf("Before", sorted((b for b in rest if b.state in OVER), key=lambda b: b.from_, reverse=True)),
