@@ -162,7 +162,9 @@ async def test_the_desk_is_for_managers(people, managing, signed_in, browse, pat
     assert (await browse().opens(path)).address.startswith("/login?next=")
     seen = await (await signed_in(await people("ada"))).opens(path)
     assert (seen.status, "for the managers" in seen.words) == (403, True)
-    assert (await (await signed_in(await managing())).opens(path)).status == 200
+    desk = await signed_in(await managing())
+    assert (await desk.opens(path)).status == 200
+    assert "/desk" in (await desk.opens("/me")).page.links, "on a phone there is no other way to it"
 
 
 async def test_a_manager_sees_the_day_and_looks_after_members(people, managing, signed_in, browse):
@@ -238,4 +240,11 @@ async def test_what_browsers_and_search_engines_ask_for(browse, people):
     ):  # fmt: skip
         seen = await browse().opens(path)
         assert (seen.status, word in seen.page.text) == (200, True), path
+    for path, address in (
+        ("/?q=sextant&view=map", "/?q=sextant"), (f"/items/{item['id']}?month=2027-01", f"/items/{item['id']}"),
+        (f"/members/{item['owner_id']}", f"/members/{item['owner_id']}"),
+    ):  # fmt: skip
+        tags = (await browse().opens(path)).page.tags
+        (told,) = [told["href"] for tag, told in tags if tag == "link" and told.get("rel") == "canonical"]
+        assert told.partition("://")[2].partition("/")[2] == address[1:]
     assert (await browse().opens("/favicon.ico")).headers["content-type"] == "image/svg+xml"
