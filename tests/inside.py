@@ -3,6 +3,8 @@ stuck.
 """
 
 import asyncio
+import subprocess
+import sys
 from typing import Any
 
 import psycopg
@@ -35,6 +37,12 @@ def rows(platform: Platform, service: str, query: Any) -> list[dict[str, Any]]:
 def count(platform: Platform, service: str, query: Any) -> int:
     """The column `n` of the first row."""
     return rows(platform, service, query)[0]["n"]
+
+
+def bring_up_to_date(platform: Platform) -> None:
+    """Run the warehouse's ETL on a near platform, as the command does."""
+    command = [sys.executable, "-m", "commonry", "etl", "run", "--data", str(platform.folder)]
+    subprocess.run(command, env=platform.processes["platform"].env, check=True, timeout=60)
 
 
 async def until_at_rest(platform: Platform, seconds: float) -> None:

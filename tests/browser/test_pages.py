@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.browser.conftest import DESKTOP, PHONE
-from tests.inside import count
+from tests.inside import bring_up_to_date, count
 from tests.pictures import MULTIPART, form, picture
 from tests.web.test_search import in_days
 
@@ -74,6 +74,7 @@ async def lived_in(stocked, people, platform):
     await ben.must("POST", f"/bookings/{back['id']}/return", said)
     for who, text in ((ben, "Is six all right?"), (ada, "Seven would be better: I am on the train until then.")):
         await who.must("POST", f"/bookings/{coming['id']}/messages", {"text": text})
+    bring_up_to_date(platform)
     return {"ada": ada, "ben": ben, "meg": meg, "items": items, "requested": requested["id"], "coming": coming["id"],
             "out": out["id"], "back": back["id"]}  # fmt: skip
 

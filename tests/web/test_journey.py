@@ -113,7 +113,7 @@ async def test_an_owner_says_no_and_another_time_yes(people, signed_in):
     assert "Booked" in (await borrower.opens(place)).words
     assert "Ada said no. Nothing was charged." in (await borrower.opens("/inbox/news")).words
     told = await owner.opens("/inbox/news")
-    assert "Ben would like to borrow it. Please answer." in told.words
+    assert "Ben asked to borrow it." in told.words
     assert place in told.page.links
 
 

@@ -121,3 +121,9 @@ def page(template: str, told: dict[str, Any], status: int = 200, *, tiles_url: s
     body = environment().get_template(template).render(told)
     headers = HEADERS | {"content-security-policy": policy(tiles_url)}
     return Response(body, status_code=status, media_type="text/html; charset=utf-8", headers=headers)
+
+
+def table(body: bytes, name: str) -> Response[bytes]:
+    """A CSV file to keep, called `commonry-…`."""
+    headers = {"content-disposition": f'attachment; filename="commonry-{name}"', "cache-control": "no-store"}
+    return Response(body, media_type="text/csv", headers=headers)  # the character set is added

@@ -70,11 +70,11 @@ DONE = {
 
 
 HAPPENED = {
-    "requested": ("", "{} would like to borrow it. Please answer."),
+    "requested": ("", "{} asked to borrow it."),
     "confirmed": ("It is yours for the days you chose.", "{} has booked it."),
     "decline": ("{} said no. Nothing was charged.", ""),
     "expired": ("{} did not answer in time. Nothing was charged.", "You did not answer in time."),
-    "failed": ("The booking did not come about.", "A booking did not come about."),
+    "failed": ("The booking did not come about. Nothing was charged.", ""),
     "cancel": ("It was cancelled. What you get back is on its page.", "It was cancelled."),
     "pickup": ("{} handed it over to you.", "{} has it now."),
     "return": ("{} has it back.", "{} brought it back. Look it over."),

@@ -2,6 +2,7 @@
 what happened, for themselves.
 """
 
+from datetime import datetime
 from uuid import UUID
 
 from litestar import get
@@ -44,10 +45,10 @@ async def waiting(caller: Caller, db: Database) -> Waiting:
     security=[{"bearer": []}],
 )
 async def news(caller: Caller, db: Database, limit: Limit = 20, cursor: Cursor = None) -> Page[News]:
-    after = decode("news", cursor, tuple[int])
+    after = decode("news", cursor, tuple[datetime, int])
     async with db.read() as tx:
-        rows = await store.news(tx, caller.id, limit, after[0] if after else None)
-    return page(rows, limit, "news", lambda n: (n.id,))
+        rows = await store.news(tx, caller.id, limit, after)
+    return page(rows, limit, "news", lambda n: (n.at, n.id))
 
 
 routes = [answers, waiting, news]

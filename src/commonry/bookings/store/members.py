@@ -1,5 +1,6 @@
 """What bookings say of a member."""
 
+from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
@@ -25,9 +26,10 @@ async def waiting(tx: Tx, member: UUID) -> Waiting:
     return found or Waiting(requests=0, messages=0)
 
 
-async def news(tx: Tx, member: UUID, limit: int, before: int | None) -> list[News]:
+async def news(tx: Tx, member: UUID, limit: int, before: tuple[datetime, int] | None) -> list[News]:
     """What others and the platform did to this member's bookings, newest first, one more than `limit`."""
-    asked = {"member": member, "events": list(NEWS), "limit": limit + 1, "before": before}
+    at, id_ = before or (None, None)
+    asked = {"member": member, "events": list(NEWS), "limit": limit + 1, "at": at, "id": id_}
     return await many(tx, News, _NEWS, asked)
 
 
@@ -60,6 +62,7 @@ _NEWS: LiteralString = """
     FROM bookings b JOIN timeline t ON t.booking_id = b.id
     WHERE (b.borrower_id = %(member)s OR b.owner_id = %(member)s) AND t.by_id IS DISTINCT FROM %(member)s
         AND (t.event = ANY (%(events)s) AND (t.event <> 'expired' OR t.state = 'expired')
+                AND (t.event <> 'failed' OR b.borrower_id = %(member)s)
             OR t.event IN ('reserved', 'authorised') AND t.state = 'requested' AND b.owner_id = %(member)s)
-        AND (%(before)s::bigint IS NULL OR t.id < %(before)s)
-    ORDER BY t.id DESC LIMIT %(limit)s"""
+        AND (%(at)s::timestamptz IS NULL OR (t.at, t.id) < (%(at)s, %(id)s))
+    ORDER BY t.at DESC, t.id DESC LIMIT %(limit)s"""

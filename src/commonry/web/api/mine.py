@@ -10,6 +10,7 @@ from commonry.contracts.inventory import Item
 from commonry.contracts.payments import StatementLine
 from commonry.kit.pages import Page
 from commonry.kit.problems import Unavailable
+from commonry.web import paper
 from commonry.web.rules import deeds
 from commonry.web.visit import Visit
 
@@ -53,8 +54,7 @@ async def as_table(visit: Visit) -> Response[bytes]:
 async def table(visit: Visit, name: str, **which: str) -> Response[bytes]:
     """Items as a CSV file that imports again."""
     body = await visit.ask("inventory", "GET", "/api/v1/items/export.csv", bytes, query=which, timeout=20)
-    headers = {"content-disposition": f'attachment; filename="commonry-{name}"', "cache-control": "no-store"}
-    return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
+    return paper.table(body, name)
 
 
 @get("/waiting", include_in_schema=False)
