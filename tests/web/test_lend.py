@@ -93,7 +93,9 @@ async def test_days_are_kept_and_opened_again(people, signed_in, browse):
     item = await lists(ada, "Trailer")
     browser, here = await signed_in(ada), f"/items/{item['id']}/calendar"
     form = (await browser.opens(here)).page.form(here)
-    assert (await browser.sends(form, **{"from": in_days(9), "to": in_days(8)})).status == 422
+    for first, last in ((in_days(9), in_days(8)), ("9999-12-31", ""), ("0001-01-01", in_days(3)), ("soon", "later")):
+        assert (await browser.sends(form, **{"from": first, "to": last})).status == 422
+    assert (await browser.sends(form, open="nothing", **{"from": ""})).status == 422
     seen = await browser.sends(form, **{"from": in_days(8), "to": in_days(9)}, note="Ours")
     assert "Those days are blocked." in seen.words
     assert "Ours" in seen.words

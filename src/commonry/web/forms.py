@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from datetime import date, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from uuid import UUID
 
 from litestar.datastructures import UploadFile
 
 from commonry.contracts.money import EXPONENTS
 from commonry.kit.problems import NotAllowed, NotValid
+from commonry.web.rules import dates
 from commonry.web.visit import Visit
 
 MOST = 10**12
@@ -71,11 +73,17 @@ class Form:
 
     def day(self, name: str) -> date | None:
         """A day as a date field sends it."""
-        found = self.text(name)
-        try:
-            return date.fromisoformat(found) if found else None
-        except ValueError:
+        said = self.text(name)
+        found = dates.day(said)
+        if said and found is None:
             self.wrong(name, "Choose a day.")
+        return found
+
+    def id(self, name: str) -> UUID | None:
+        """An id that one of our pages has put there; None for anything else."""
+        try:
+            return UUID(self.text(name))
+        except ValueError:
             return None
 
     def hour(self, name: str, otherwise: time) -> time:

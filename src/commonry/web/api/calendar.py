@@ -41,8 +41,8 @@ async def block(visit: Visit, item_id: UUID) -> Response[str] | Response[None]:
     form = await filled_in(visit)
     item = await own(visit, item_id)
     here = f"/items/{item_id}/calendar"
-    if opened := form.text("open"):
-        await visit.ask("inventory", "DELETE", f"/api/v1/items/{item_id}/blackouts/{UUID(opened)}", type(None))
+    if opened := form.id("open"):
+        await visit.ask("inventory", "DELETE", f"/api/v1/items/{item_id}/blackouts/{opened}", type(None))
         return visit.go(here, "unblocked")
     first, last = form.day("from"), form.day("to")
     if first is None:

@@ -87,7 +87,7 @@ def _order(form: Form, item: Item, period: Period) -> NewBooking:
         quantity=quantity_of(form.text("quantity"), item),
         payment_method=form.text("payment_method") or None,
         message=form.text("message")[:2000],
-        quote_id=_id(form.text("quote_id")),
+        quote_id=form.id("quote_id"),
     )
 
 
@@ -103,13 +103,6 @@ def _explain(form: Form, problem: Problem) -> None:
         raise problem
     name, sentence = words.get(problem.slug, ("", problem.detail))
     form.wrong(name, sentence)
-
-
-def _id(said: str) -> UUID | None:
-    try:
-        return UUID(said)
-    except ValueError:
-        return None
 
 
 routes: list[HTTPRouteHandler] = [checkout_page, borrow]

@@ -28,8 +28,8 @@ class Chosen(NamedTuple):
 def chosen(said: dict[str, str]) -> Chosen:
     """From a query's `from`, `to`, `from_time`, `to_time`; what cannot be read is as if it were not there."""
     return Chosen(
-        _day(said.get("from", "")),
-        _day(said.get("to", "")),
+        day(said.get("from", "")),
+        day(said.get("to", "")),
         _hour(said.get("from_time", ""), PICKUP),
         _hour(said.get("to_time", ""), RETURN),
     )
@@ -69,7 +69,8 @@ def shifted(given: Chosen, days: int) -> Chosen:
     return given._replace(since=given.since + timedelta(days), until=given.until + timedelta(days))
 
 
-def _day(text: str) -> date | None:
+def day(text: str) -> date | None:
+    """A day of our time, as a date field sends it; None for anything else."""
     try:
         found = date.fromisoformat(text)
     except ValueError:
