@@ -72,11 +72,15 @@ async def lived_in(stocked, people, platform):
     _, made, _ = await ben.call("POST", f"/bookings/{back['id']}/photos", data=form([picture()]), headers=MULTIPART)
     said = {"condition": "damaged", "note": "The handle is loose.", "photos": [made["data"][0]["id"]]}
     await ben.must("POST", f"/bookings/{back['id']}/return", said)
+    broken = await book(items[5], timedelta(minutes=5))
+    for who, what in ((ada, "pickup"), (ben, "return")):
+        await who.must("POST", f"/bookings/{broken['id']}/{what}")
+    await ada.must("POST", f"/bookings/{broken['id']}/dispute", {"note": "A part is missing."})
     for who, text in ((ben, "Is six all right?"), (ada, "Seven would be better: I am on the train until then.")):
         await who.must("POST", f"/bookings/{coming['id']}/messages", {"text": text})
     bring_up_to_date(platform)
     return {"ada": ada, "ben": ben, "meg": meg, "items": items, "requested": requested["id"], "coming": coming["id"],
-            "out": out["id"], "back": back["id"]}  # fmt: skip
+            "out": out["id"], "back": back["id"], "broken": broken["id"]}  # fmt: skip
 
 
 def pages_of(lived):
@@ -86,6 +90,8 @@ def pages_of(lived):
         "checkout": ("ben", f"/items/{lived['items'][4]['id']}/borrow?from={in_days(30)}&to={in_days(31)}"),
         "borrowing": ("ben", "/borrowing"), "booking-coming": ("ben", f"/bookings/{b['coming']}"),
         "booking-out": ("ben", f"/bookings/{b['out']}"), "cancel": ("ben", f"/bookings/{b['coming']}/cancel"),
+        "pickup": ("ada", f"/bookings/{b['coming']}/pickup"), "resolve": ("meg", f"/bookings/{b['broken']}/resolve"),
+        "booking-disputed": ("ada", f"/bookings/{b['broken']}"),
         "return": ("ben", f"/bookings/{b['out']}/return"), "review": ("ben", f"/bookings/{b['back']}/review"),
         "inbox": ("ben", "/inbox"), "inbox-empty": ("meg", "/inbox"), "news": ("ada", "/inbox/news"),
         "news-empty": ("meg", "/inbox/news"),

@@ -664,7 +664,7 @@ async def test_patience_counts_from_the_last_word_also_of_one_who_fell_silent_wh
     hung.mode, began = "hangs", time.monotonic()
     await until(lambda: not replicas.all[0].breaker.is_closed, 10)
     took = time.monotonic() - began
-    assert 1.5 < took < 3.2, "not twice the patience, and a quarter of a second between"
+    assert 1.5 < took < 4.2, "once the patience, not twice and a pause between"
 
 
 async def test_who_is_busy_but_answers_others_is_not_left_alone(town, monkeypatch):
