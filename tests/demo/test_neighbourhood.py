@@ -51,7 +51,7 @@ def answers(item, search):
 def test_the_file_is_written_the_way_an_editor_would():
     rewritten = json.dumps(HERE, indent=2, ensure_ascii=False) + "\n"
     assert rewritten == TEXT
-    assert list(HERE) == ["place", "categories", "members", "items", "reviews", "messages", "searches"]
+    assert list(HERE) == ["place", "categories", "members", "items", "reviews", "messages", "talks", "searches"]
 
 
 @pytest.mark.parametrize(
