@@ -1,6 +1,7 @@
 """A booking's page, and all that its two parties do there: answer, hand over, return, cancel, review."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -38,10 +39,10 @@ CONDITIONS = (
     ("incomplete", "Something is missing", "Say what, below."),
     ("damaged", "Damaged", "Say what, below."),
 )
-LOOKED = 1.0
-"""Seconds between looks at a booking that somebody watches."""
-WATCHED = 240
-"""Looks, after which a browser asks again."""
+LOOKED, LOOKED_LATER, QUIET = 1.0, 3.0, 30
+"""Seconds between looks at a booking that somebody watches; and later, after so many looks that found nothing new."""
+WATCHED = 240.0
+"""Seconds after which a browser asks again."""
 
 
 class Seen(NamedTuple):
@@ -251,17 +252,19 @@ async def events(visit: Visit, booking_id: UUID) -> Stream:
         deadlines.lift()
         known = _moment(first, await messages.newest(visit, first))
         yield b"retry: 3000\n\n"
-        for _ in range(WATCHED):
-            await asyncio.sleep(LOOKED)
+        until, quiet = time.monotonic() + WATCHED, 0
+        while time.monotonic() < until:
+            await asyncio.sleep(LOOKED if quiet < QUIET else LOOKED_LATER)
             try:
                 now = await visit.ask("bookings", "GET", f"/api/v1/bookings/{booking_id}", Booking)
                 moment = _moment(now, await messages.newest(visit, now))
             except Problem:
                 return
             if moment != known:
-                known = moment
+                known, quiet = moment, 0
                 yield f"event: changed\ndata: {now.state}\n\n".encode()
             else:
+                quiet += 1
                 yield b": still there\n\n"
             if now.state in deeds.OVER:
                 return
