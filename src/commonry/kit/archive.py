@@ -6,8 +6,8 @@ say, and each one's size and SHA-256. It is written under another name, synced, 
 
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator
@@ -71,11 +71,9 @@ class Writing:
 @contextmanager
 def written(target: Path) -> Generator[Writing]:
     """A new archive at `target`, readable by us alone. Whatever goes wrong leaves `target` as it was."""
-    new: Path | None = None
+    new = _passing_name(target)
     try:
-        number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # its mode is 0600
-        new = Path(name)
-        with open(number, "w+b") as file:
+        with open(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
             with zipfile.ZipFile(file, "w", allowZip64=True) as zipped:
                 yield Writing(partial(_zipped, zipped))
             file.flush()
@@ -86,9 +84,14 @@ def written(target: Path) -> Generator[Writing]:
         _name(e, target)
         raise
     finally:
-        if new is not None:
-            with suppress(OSError):
-                new.unlink(missing_ok=True)
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+
+
+def _passing_name(target: Path) -> Path:
+    """What it is called until it is whole. Known before there is anything, so that whoever ends us at any moment leaves
+    nothing behind."""
+    return target.with_name(f".{target.name}.{secrets.token_hex(8)}")
 
 
 def _zipped(file: zipfile.ZipFile, name: str, packed: bool) -> AbstractContextManager[IO[bytes]]:
@@ -101,9 +104,9 @@ def _zipped(file: zipfile.ZipFile, name: str, packed: bool) -> AbstractContextMa
 @contextmanager
 def laid_out(target: Path) -> Generator[Writing]:
     """The same as a new folder of files, readable by us alone. Whatever goes wrong leaves nothing at `target`."""
-    new: Path | None = None
+    new = _passing_name(target)
     try:
-        new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))  # its mode is 0700
+        new.mkdir(mode=0o700)
         yield Writing(partial(_laid, new))
         new.rename(target)
         sync(target.parent)
@@ -111,8 +114,7 @@ def laid_out(target: Path) -> Generator[Writing]:
         _name(e, target)
         raise
     finally:
-        if new is not None:
-            shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def _name(error: OSError, target: Path) -> None:
