@@ -4,6 +4,7 @@ It is no cluster: what differs is where the others are, and that nobody restarts
 asks for passwords. So what probes mean, what waits for migrations, and what the nightly dump is worth are seen to work.
 """
 
+import json
 import os
 import secrets
 import signal
@@ -157,10 +158,18 @@ def test_pods_wait_for_migrations_and_then_lend(pods: Pods) -> None:
 
 
 def lend(pods: Pods) -> None:
-    """A whole loan by `commonry demo`, as people would have it."""
+    """A whole loan by `commonry demo`, as people would have it, once the gateway trusts whoever was away before."""
+    until(lambda: breakers(pods) == {"closed"}, "the gateway leaves nobody alone")
     command = [sys.executable, "-m", "commonry", "demo", "--url", pods.processes["gateway"].url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def breakers(pods: Pods) -> set[str]:
+    """The states of the gateway's breakers of the services that are here."""
+    with urllib.request.urlopen(f"{pods.processes['gateway'].url}/api/v1/status", timeout=5) as answer:
+        told = json.load(answer)["services"]
+    return {told[name]["breaker"] for name in OWNERS}
 
 
 @pytest.fixture(scope="module")
